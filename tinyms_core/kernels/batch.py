@@ -1,0 +1,87 @@
+"""The tensors of one kernel call, cut into chunks.
+
+A kernel updates all tensors of a call at once. Work is handed out in chunks of about `CHUNK` elements,
+cut the same way whatever the number of threads, so that results never depend on it. The chunks of a
+tensor whose gradient is centralized hold whole rows, so that a row's mean is computed while it is in
+cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+CHUNK = 4096
+# Below this many elements a step is shorter than waking a second thread.
+PARALLEL_ELEMENTS = 131_072
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a kernel has to know of its tensors that does not change from step to step.
+
+    Attributes:
+        sizes: elements of each tensor.
+        rows: row length of each tensor whose gradient is centralized, else 0.
+        chunk_tensor, chunk_first, chunk_last: each chunk's tensor and its range of elements.
+        tensor_chunks: where each tensor's chunks begin, with the number of chunks at the end.
+    """
+
+    sizes: Integers
+    rows: Integers
+    chunk_tensor: Integers
+    chunk_first: Integers
+    chunk_last: Integers
+    tensor_chunks: Integers
+
+    @property
+    def elements(self) -> int:
+        """Elements of all tensors together."""
+        return int(self.sizes.sum())
+
+    @property
+    def chunks(self) -> int:
+        """Number of chunks."""
+        return len(self.chunk_tensor)
+
+
+def make_batch(sizes: Sequence[int], rows: Sequence[int] | None = None, chunk: int = CHUNK) -> Batch:
+    """Cut tensors into chunks.
+
+    Arguments:
+        sizes: elements of each tensor; 0 is allowed.
+        rows: row length of each tensor whose gradient is centralized, 0 for the others.
+        chunk: elements of a chunk; rows are never cut.
+
+    Returns:
+        The batch.
+    """
+    row_lengths = list(rows) if rows is not None else [0] * len(sizes)
+    tensors: list[Integers] = []
+    firsts: list[Integers] = []
+    lasts: list[Integers] = []
+    for index, (size, row) in enumerate(zip(sizes, row_lengths, strict=True)):
+        step = row * max(1, chunk // row) if row else chunk
+        first = np.arange(0, size, step, dtype=np.int64)
+        tensors.append(np.full(len(first), index, dtype=np.int64))
+        firsts.append(first)
+        lasts.append(np.minimum(first + step, size))
+    counts = [len(first) for first in firsts]
+    return Batch(
+        sizes=np.asarray(sizes, dtype=np.int64),
+        rows=np.asarray(row_lengths, dtype=np.int64),
+        chunk_tensor=_joined(tensors),
+        chunk_first=_joined(firsts),
+        chunk_last=_joined(lasts),
+        tensor_chunks=np.concatenate(([0], np.cumsum(counts, dtype=np.int64))).astype(np.int64),
+    )
+
+
+def _joined(parts: list[Integers]) -> Integers:
+    return np.ascontiguousarray(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)

@@ -1,0 +1,269 @@
+"""The CPU kernel that is derived from a rule: fused, multi-tensor, multi-threaded, generated for numba.
+
+One generated module serves one program and one choice of storage types. It holds, for each pass of the
+program, a loop over the elements of a chunk (`_span_…`, the rule itself with the gradient's
+preprocessing in front), a loop over chunks (`pass_…`, what is called), and between two passes a
+function that sums the partial results of each tensor in a fixed order (`combine_…`).
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from tinyms_core.kernels.batch import PARALLEL_ELEMENTS, Batch, Floats, Integers
+from tinyms_core.kernels.generated import load_generated
+from tinyms_core.kernels.math import REDUCTIONS
+from tinyms_core.kernels.printing import print_combine, print_cpu
+from tinyms_core.kernels.program import (
+    Program,
+    ReductionUse,
+    names_in,
+    pass_definitions,
+    pass_loads,
+)
+from tinyms_core.kernels.rule import GRADIENT, PARAMETER
+from tinyms_core.kernels.threads import run_ranges, thread_count
+
+# Columns of the table of scalars that precede the program's slots.
+PREPROCESSING = ("decay", "scale")
+STORAGE_TYPES = ("float32", "float16", "bfloat16", "float64")
+
+
+def compute_type(storage: str) -> str:
+    """The type of the arithmetic for a parameter's storage type: float32, or float64 for float64."""
+    return "float64" if storage == "float64" else "float32"
+
+
+class CpuKernel:
+    """A program, compiled for parameters and gradients of given storage types.
+
+    Arguments:
+        program: what to compute.
+        parameter: storage type of the parameters; state is stored in `compute_type` of it.
+        gradient: storage type of the gradients.
+    """
+
+    def __init__(self, program: Program, parameter: str, gradient: str) -> None:
+        self.program = program
+        self.storage = {PARAMETER: parameter, GRADIENT: gradient}
+        for slot in program.state:
+            self.storage[slot] = compute_type(parameter)
+        self.compute = compute_type(parameter)
+        # Scalars that the kernel wants after decay and scale, by name.
+        self.scalars = program.slots
+        self._module: ModuleType | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def module(self) -> ModuleType:
+        """The generated module, written and imported on first use."""
+        if self._module is None:
+            with self._lock:
+                if self._module is None:
+                    self._module = self._load()
+        return self._module
+
+    def _load(self) -> ModuleType:
+        import numba
+
+        memory = Path(__file__).with_name("memory.py").read_text(encoding="utf-8")
+        name = f"{self.program.name}_cpu_{self.storage[PARAMETER]}_{self.storage[GRADIENT]}"
+        return load_generated(name, cpu_source(self.program, self.storage, self.compute), memory + numba.__version__)
+
+    def __call__(self, batch: Batch, addresses: Integers, groups: Integers, scalars: Floats) -> None:
+        """Update all tensors of a batch by one step, in place.
+
+        Arguments:
+            batch: the tensors.
+            addresses: address of each tensor's memory, shape (len(program.tensors), tensors), in the
+                order of ``program.tensors``; each contiguous.
+            groups: row of ``scalars`` that each tensor uses.
+            scalars: float64, shape (groups, 2 + slots): the decay that is added to the gradient
+                (weight decay times loss scale), the factor of the gradient (1 / loss scale), and the
+                program's slots.
+        """
+        module, program = self.module, self.program
+        partials = np.empty((len(program.reductions), batch.chunks))
+        tensor_scalars = np.empty((len(batch.sizes), len(program.tensor_slots)))
+        threads = thread_count() if batch.elements >= PARALLEL_ELEMENTS else 1
+        fixed = (
+            batch.chunk_tensor, batch.chunk_first, batch.chunk_last, batch.rows,
+            addresses, groups, scalars, tensor_scalars, partials,
+        )  # fmt: skip
+        for stage in range(program.stages):
+            run = getattr(module, f"pass_{stage}")
+            run_ranges(lambda first, last, run=run: run(first, last, *fixed), batch.chunks, threads)
+            if stage + 1 < program.stages:
+                module.combine(batch.tensor_chunks, batch.sizes, groups, scalars, partials, tensor_scalars)
+
+
+_PRELUDE = '''"""Generated from the update rule {name!r} by tinyms_core; made anew when the rule changes."""
+
+import numpy as np
+from numba import njit
+
+from tinyms_core.kernels.memory import accumulate, loader, storer
+
+C = np.{compute}
+OPTIONS = dict(nogil=True, cache=True, error_model="numpy", fastmath={{"contract"}})
+
+
+@njit(**OPTIONS)
+def _maximum(a, b):
+    return a if (a > b or a != a) else b
+
+
+@njit(**OPTIONS)
+def _minimum(a, b):
+    return a if (a < b or a != a) else b
+
+'''
+
+_ROW_MEAN = '''
+@njit(**OPTIONS)
+def _row_mean(a_w, a_g, first, last, decay):
+    total = 0.0
+    for i in range(first, last):
+        g = _load_g(a_g, i)
+        total = accumulate(total, np.float64(g + decay * _load_w(a_w, i) if decay != 0 else g))
+    return C(total / (last - first))
+
+'''
+
+
+def cpu_source(program: Program, storage: dict[str, str], compute: str) -> str:
+    """The text of the generated module.
+
+    Arguments:
+        program: what to compute.
+        storage: storage type of each tensor, by name.
+        compute: type of the arithmetic.
+
+    Returns:
+        Python source.
+    """
+    parts = [_PRELUDE.format(name=program.name, compute=compute)]
+    stored = {store.slot for store in program.stores}
+    for index, tensor in enumerate(program.tensors):
+        parts.append(f'_load_{tensor} = loader("{storage[tensor]}", "{compute}", {index})')
+        if tensor in stored:
+            parts.append(f'_store_{tensor} = storer("{storage[tensor]}", "{compute}", {index})')
+    parts.append(_ROW_MEAN)
+    for stage in range(program.stages):
+        parts.append(_span_source(program, stage))
+        parts.append(_pass_source(program, stage))
+    if program.stages > 1:
+        parts.append(_combine_source(program))
+    return "\n".join(parts)
+
+
+def _arguments(program: Program) -> tuple[str, str]:
+    addresses = ", ".join(f"a_{tensor}" for tensor in program.tensors)
+    values = ", ".join(("decay", "center", "scale", *program.slots, *program.tensor_slots))
+    return addresses, values
+
+
+def _reductions(program: Program, stage: int) -> list[tuple[int, ReductionUse]]:
+    return [(index, use) for index, use in enumerate(program.reductions) if use.stage == stage]
+
+
+def _span_source(program: Program, stage: int) -> str:
+    addresses, values = _arguments(program)
+    loads = pass_loads(program, stage)
+    gradient = f"{GRADIENT}__0"
+    if gradient in loads:
+        loads.setdefault(f"{PARAMETER}__0", PARAMETER)
+    reductions = _reductions(program, stage)
+    lines = ["@njit(**OPTIONS)", f"def _span_{stage}({addresses}, first, last, {values}):"]
+    lines += [f"    sum_{index} = 0.0" for index, _ in reductions]
+    lines.append("    for i in range(first, last):")
+    for name, tensor in loads.items():
+        if name != gradient:
+            lines.append(f"        {name} = _load_{tensor}(a_{tensor}, i)")
+    if gradient in loads:
+        lines.append(f"        {gradient} = _load_{GRADIENT}(a_{GRADIENT}, i)")
+        lines.append(f"        {gradient} = {gradient} + decay * {PARAMETER}__0 if decay != 0 else {gradient}")
+        lines.append(f"        {gradient} = ({gradient} - center) * scale")
+    lines += [f"        {d.name} = {print_cpu(d.expression)}" for d in pass_definitions(program, stage)]
+    for index, use in reductions:
+        lines.append(f"        x = np.float64({print_cpu(use.expression)})")
+        lines.append(f"        sum_{index} = accumulate(sum_{index}, {REDUCTIONS[use.kind].term.format(x='x')})")
+    for store in program.stores:
+        if store.stage == stage:
+            lines.append(f"        _store_{store.slot}(a_{store.slot}, i, C({store.name}))")
+    totals = "".join(f"sum_{index}, " for index, _ in reductions)
+    lines.append(f"    return ({totals})" if reductions else "    return")
+    return "\n".join(lines) + "\n\n"
+
+
+def _pass_source(program: Program, stage: int) -> str:
+    addresses, values = _arguments(program)
+    reductions = _reductions(program, stage)
+    reads = ", ".join(f"addresses[{index}, k]" for index in range(len(program.tensors)))
+    call = f"_span_{stage}({addresses}, {{first}}, {{last}}, {values})"
+    lines = [
+        "@njit(**OPTIONS)",
+        f"def pass_{stage}(begin, end, chunk_tensor, chunk_first, chunk_last, rows,",
+        "           addresses, groups, scalars, tensor_scalars, partials):",
+        "    for c in range(begin, end):",
+        "        k = chunk_tensor[c]",
+        f"        {addresses} = {reads}" if len(program.tensors) > 1 else f"        {addresses} = addresses[0, k]",
+        "        s = groups[k]",
+    ]
+    for column, name in enumerate((*PREPROCESSING, *program.slots)):
+        lines.append(f"        {name} = C(scalars[s, {column}])")
+    for column, name in enumerate(program.tensor_slots):
+        value = f"C(tensor_scalars[k, {column}])" if _known(program, name, stage) else "C(0.0)"
+        lines.append(f"        {name} = {value}")
+    lines += [
+        "        row = rows[k]",
+        "        first, last = chunk_first[c], chunk_last[c]",
+        "        step = row if row > 0 else last - first",
+        *(f"        partials[{index}, c] = 0.0" for index, _ in reductions),
+        "        while first < last:",
+        "            center = _row_mean(a_w, a_g, first, first + step, decay) if row > 0 else C(0.0)",
+    ]
+    if reductions:
+        lines.append(f"            sums = {call.format(first='first', last='first + step')}")
+        lines += [f"            partials[{i}, c] += sums[{n}]" for n, (i, _) in enumerate(reductions)]
+    else:
+        lines.append(f"            {call.format(first='first', last='first + step')}")
+    lines.append("            first += step")
+    return "\n".join(lines) + "\n\n"
+
+
+def _known(program: Program, tensor_slot: str, stage: int) -> bool:
+    return program.stage_of[tensor_slot] <= stage
+
+
+def _combine_source(program: Program) -> str:
+    """Sums in the order of the chunks, then the per-tensor scalars, in float64.
+
+    It runs after every pass but the last and computes all of them each time: what depends on a later
+    reduction is overwritten before anything reads it.
+    """
+    lines = [
+        "@njit(**OPTIONS)",
+        "def combine(tensor_chunks, sizes, groups, scalars, partials, tensor_scalars):",
+        "    for k in range(len(sizes)):",
+        "        s = groups[k]",
+    ]
+    needed = {name for d in program.tensor_definitions for name in names_in(d.expression)}
+    for column, name in enumerate((*PREPROCESSING, *program.slots)):
+        if name in needed:
+            lines.append(f"        {name} = scalars[s, {column}]")
+    for index, use in enumerate(program.reductions):
+        finish = REDUCTIONS[use.kind].finish.format(sum="total", size="sizes[k]").replace("sqrt", "np.sqrt")
+        lines += [
+            "        total = 0.0",
+            "        for c in range(tensor_chunks[k], tensor_chunks[k + 1]):",
+            f"            total += partials[{index}, c]",
+            f"        {use.name} = {finish}",
+        ]
+    lines += [f"        {d.name} = {print_combine(d.expression)}" for d in program.tensor_definitions]
+    lines += [f"        tensor_scalars[k, {i}] = {name}" for i, name in enumerate(program.tensor_slots)]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,122 @@
+"""Loads and stores for generated CPU kernels: one element of a tensor, by address, in any storage type.
+
+Storage and arithmetic are apart: a kernel computes in float32 or float64 and these functions convert.
+Each access carries the tensor that it belongs to as alias metadata, so that the compiler vectorises a
+loop over many tensors without checking at run time whether they overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+COMPUTE_TYPES = {"float32": types.float32, "float64": types.float64}
+_IR_TYPES = {"float32": ir.FloatType(), "float64": ir.DoubleType(), "float16": ir.HalfType()}
+_WIDTH = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
+_SCOPES = 16
+
+
+def _alias_metadata(module: ir.Module, tensor: int) -> tuple[Any, Any]:
+    """The scope of one tensor's accesses, and the list of the scopes of all others."""
+    domain = module.add_metadata([ir.MetaDataString(module, "tinyms tensors")])
+    scopes = [
+        module.add_metadata([ir.MetaDataString(module, f"tensor {index}"), domain]) for index in range(_SCOPES)
+    ]
+    own = module.add_metadata([scopes[tensor]])
+    others = module.add_metadata([scope for index, scope in enumerate(scopes) if index != tensor])
+    return own, others
+
+
+def _mark(builder: ir.IRBuilder, instruction: Any, tensor: int) -> None:
+    own, others = _alias_metadata(builder.module, tensor)
+    instruction.set_metadata("alias.scope", own)
+    instruction.set_metadata("noalias", others)
+
+
+def _pointer(builder: ir.IRBuilder, address: Any, index: Any, pointee: ir.Type) -> Any:
+    return builder.gep(builder.inttoptr(address, pointee.as_pointer()), [index])
+
+
+def _bits_to_float(builder: ir.IRBuilder, bits: Any) -> Any:
+    """bfloat16 bits to float32: they are its upper half."""
+    wide = builder.zext(bits, ir.IntType(32))
+    return builder.bitcast(builder.shl(wide, ir.Constant(ir.IntType(32), 16)), ir.FloatType())
+
+
+def _float_to_bits(builder: ir.IRBuilder, value: Any) -> Any:
+    """float32 to bfloat16 bits, rounded to nearest, ties to even; NaN stays NaN."""
+    i32 = ir.IntType(32)
+    bits = builder.bitcast(value, i32)
+    odd = builder.and_(builder.lshr(bits, ir.Constant(i32, 16)), ir.Constant(i32, 1))
+    rounded = builder.add(builder.add(bits, ir.Constant(i32, 0x7FFF)), odd)
+    quiet = builder.or_(bits, ir.Constant(i32, 0x00400000))
+    is_nan = builder.fcmp_unordered("uno", value, value)
+    chosen = builder.select(is_nan, quiet, rounded)
+    return builder.trunc(builder.lshr(chosen, ir.Constant(i32, 16)), ir.IntType(16))
+
+
+def _convert(builder: ir.IRBuilder, value: Any, to: ir.Type) -> Any:
+    if value.type == to:
+        return value
+    wider = _rank(to) > _rank(value.type)
+    return builder.fpext(value, to) if wider else builder.fptrunc(value, to)
+
+
+def _rank(kind: ir.Type) -> int:
+    return [ir.HalfType(), ir.FloatType(), ir.DoubleType()].index(kind)
+
+
+def loader(storage: str, compute: str, tensor: int) -> Callable[..., Any]:
+    """Make ``load(address, index)`` for elements stored as ``storage``, computed with as ``compute``."""
+    result = COMPUTE_TYPES[compute]
+
+    @intrinsic
+    def load(typingctx: Any, address: Any, index: Any) -> Any:
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+            pointee = ir.IntType(16) if storage == "bfloat16" else _IR_TYPES[storage]
+            value = builder.load(_pointer(builder, *arguments, pointee), align=_WIDTH[storage])
+            _mark(builder, value, tensor)
+            if storage == "bfloat16":
+                value = _bits_to_float(builder, value)
+            return _convert(builder, value, _IR_TYPES[compute])
+
+        return result(types.int64, types.int64), generate
+
+    return load
+
+
+def storer(storage: str, compute: str, tensor: int) -> Callable[..., Any]:
+    """Make ``store(address, index, value)``, the inverse of `loader`'s function."""
+    operand = COMPUTE_TYPES[compute]
+
+    @intrinsic
+    def store(typingctx: Any, address: Any, index: Any, value: Any) -> Any:
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+            where, index, value = arguments
+            if storage == "bfloat16":
+                pointee: ir.Type = ir.IntType(16)
+                value = _float_to_bits(builder, _convert(builder, value, ir.FloatType()))
+            else:
+                pointee = _IR_TYPES[storage]
+                value = _convert(builder, value, pointee)
+            instruction = builder.store(value, _pointer(builder, where, index, pointee), align=_WIDTH[storage])
+            _mark(builder, instruction, tensor)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64, operand), generate
+
+    return store
+
+
+@intrinsic
+def accumulate(typingctx: Any, total: Any, term: Any) -> Any:
+    """Add in float64, in whatever order suits the vector unit of the machine."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        return builder.fadd(*arguments, flags=("reassoc", "nsz"))
+
+    return types.float64(types.float64, types.float64), generate

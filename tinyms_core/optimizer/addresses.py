@@ -1,0 +1,80 @@
+"""Where tensors live: addresses for kernels that write in place, right at every step.
+
+A Parameter may get new memory between two steps (`set_data`, `load_param_into_net`, `.data =`), so every
+address is asked for at every step; that costs a fraction of a microsecond a tensor. Asking also waits
+for work that is still queued on the tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mindspore import Parameter, Tensor
+from mindspore.common.api import _pynative_executor
+
+from tinyms_core.kernels.batch import Integers
+
+
+def wait_for_queued_work() -> None:
+    """Let every operator that was queued so far finish, so that no write overtakes a read."""
+    _pynative_executor.sync()
+
+
+class ParameterAddresses:
+    """The addresses of Parameters that a kernel writes to, checked at every step.
+
+    Arguments:
+        tensors: rows of Parameters: the parameters themselves, then each state.
+        kinds: the dtype that each row's Parameters were built with, by row and column.
+    """
+
+    def __init__(self, tensors: Sequence[Sequence[Parameter]]) -> None:
+        self._flat = [parameter for row in tensors for parameter in row]
+        self._kinds = [parameter.dtype for parameter in self._flat]
+        self._shape = (len(tensors), len(tensors[0]))
+        self._known: list[int] = []
+        self._array: Integers = np.empty(self._shape, dtype=np.int64)
+
+    def current(self) -> Integers:
+        """The addresses now, shape (rows, tensors).
+
+        Raises:
+            TypeError: a Parameter has got another dtype since the optimizer was built.
+        """
+        found = [parameter.data_ptr() for parameter in self._flat]
+        if found != self._known:
+            found = self._revalidated(found)
+            self._array = np.array(found, dtype=np.int64).reshape(self._shape)
+            self._known = found
+        return self._array
+
+    def _revalidated(self, found: list[int]) -> list[int]:
+        for parameter, kind in zip(self._flat, self._kinds, strict=True):
+            if parameter.dtype != kind:
+                raise TypeError(
+                    f"parameter {parameter.name!r} is now of {parameter.dtype}, but was of {kind} when the "
+                    "optimizer was built; build the optimizer after changing dtypes"
+                )
+            if not parameter.is_contiguous():
+                # Rebound to a view, such as a transposed tensor: a kernel walks memory in order.
+                parameter.set_data(Tensor(parameter.asnumpy().copy()) if _plain(parameter) else parameter.contiguous())
+        return [parameter.data_ptr() for parameter in self._flat]
+
+
+def _plain(parameter: Any) -> bool:
+    return parameter.asnumpy().dtype.kind == "f"
+
+
+def gradient_addresses(gradients: Sequence[Tensor]) -> tuple[list[int], list[Tensor]]:
+    """The addresses of gradients.
+
+    Arguments:
+        gradients: dense tensors; views are copied to contiguous memory.
+
+    Returns:
+        The addresses, and the tensors that must stay alive while they are in use.
+    """
+    whole = [g if g.is_contiguous() else g.contiguous() for g in gradients]
+    return [g.data_ptr() for g in whole], whole

@@ -1,0 +1,416 @@
+"""`Optimizer`: the base class, everything of an optimizer that is not its rule."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import mindspore
+import numpy as np
+from mindspore import Parameter, ParameterTuple, Tensor, context, nn, ops
+from mindspore.nn.layer.container import CellList
+
+from tinyms_core.kernels.program import Program, analyse
+from tinyms_core.kernels.rule import Rule
+from tinyms_core.optimizer.copying import copy_optimizer, rebuild_optimizer, snapshot
+from tinyms_core.optimizer.distributed import broadcast_parameters
+from tinyms_core.optimizer.dtypes import DTYPES, dtype_name, wide_name
+from tinyms_core.optimizer.gradient_methods import GradientMethods
+from tinyms_core.optimizer.groups import Grouping, make_grouping
+from tinyms_core.optimizer.kernel_choice import check_target, choose_kernel
+from tinyms_core.optimizer.rate_methods import RateMethods
+from tinyms_core.optimizer.rates import FixedRate, exhausted
+from tinyms_core.optimizer.state import make_scalar_states, make_states
+from tinyms_core.optimizer.step import HostStep, ScalarGroup, check_gradients
+from tinyms_core.optimizer.traced_step import TracedStep
+from tinyms_core.optimizer.validation import KINDS, flag, number
+from tinyms_core.registry.errors import InvalidSpecError
+from tinyms_core.registry.specs import Hyperparameter, OptimizerSpec, StateSlot
+
+# Checked by the base itself, not by a declaration.
+_OWN_ARGUMENTS = ("learning_rate", "weight_decay", "loss_scale")
+
+
+class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
+    r"""Base class of all optimizers: groups, rates, decay, scaling, centralization, state and stepping.
+
+    A subclass states its algorithm in one of two ways.
+
+    *A rule* (preferred): the class attribute ``rule``, declared with `tinyms_core.rule`, and ``spec``, an
+    `OptimizerSpec` that names the state and the hyperparameters. The base class compiles the rule for
+    each device and mode and needs nothing else but a constructor.
+
+    *A classic* ``construct(self, gradients)``, as for `mindspore.nn.Optimizer`, which calls
+    `decay_weight`, `gradients_centralization`, `scale_grad` and `get_lr` and updates the parameters with
+    operators; it ends with ``self.next_step()``.
+
+    A dense gradient is preprocessed in this order, each where it applies:
+
+    .. math::
+        g \leftarrow \big(g + S\lambda w - \operatorname{mean}_{1..n-1}(g + S\lambda w)\big) / S
+
+    with :math:`S` the loss scale and :math:`\lambda` the weight decay; the mean is taken only where a
+    group asks for ``grad_centralization``.
+
+    Arguments:
+        learning_rate: a float or int >= 0, a 0-d Tensor, a 1-D Tensor or iterable (the i-th value at
+            the i-th step, from 0), or a LearningRateSchedule, called with the 0-based step.
+        parameters: an iterable of Parameters (float32, float16, bfloat16 or float64), or of group dicts with
+            ``params`` (required), ``lr``, ``weight_decay``, ``grad_centralization``; one dict may hold
+            ``order_params`` alone. It is read once and never changed.
+        weight_decay: a float or int >= 0, or a Cell that is called with the step. Ungrouped, it applies
+            to parameters with neither ``beta`` nor ``gamma`` in their names; in groups, to all.
+        loss_scale: a float or int > 0 that gradients are divided by.
+        hyperparameters: value of each hyperparameter that ``spec`` declares.
+
+    Raises:
+        TypeError: an argument of a wrong type.
+        ValueError: an argument out of range, or groups that contradict each other.
+        InvalidGroupError: a group with unknown keys, or without ``params``.
+
+    Example:
+        >>> import numpy as np
+        >>> from mindspore import Parameter, Tensor
+        >>> from tinyms_core import Optimizer, OptimizerSpec, Hyperparameter, rule
+        >>> from tinyms_core.examples import SignDescent
+        >>> w = Parameter(Tensor(np.array([1.0, -2.0], np.float32)), name="w")
+        >>> optimizer = SignDescent([w], learning_rate=0.5)
+        >>> _ = optimizer((Tensor(np.array([3.0, -0.1], np.float32)),))
+        >>> w.asnumpy().tolist()
+        [0.5, -1.5]
+    """
+
+    spec: ClassVar[OptimizerSpec | None] = None
+    rule: ClassVar[Rule | None] = None
+    #: What a step returns: a tuple of True for each parameter, one Tensor True, or the parameters.
+    returns: ClassVar[str] = "each"
+
+    def __init__(
+        self,
+        learning_rate: Any,
+        parameters: Any,
+        weight_decay: Any = 0.0,
+        loss_scale: Any = 1.0,
+        *,
+        hyperparameters: Mapping[str, Any] | None = None,
+    ) -> None:
+        # Everything is checked before the first attribute is set or Parameter made.
+        name = self.name
+        values = _checked_hyperparameters(name, self._declared(), hyperparameters or {})
+        scale = number(name, "loss_scale", loss_scale, "(0, inf)")
+        grouping = make_grouping(name, parameters, learning_rate, weight_decay, self.decays)
+        nn.Cell.__init__(self, auto_prefix=False)
+        self.loss_scale = scale
+        self.reciprocal_scale = Tensor(1.0 / scale, mindspore.float32)
+        self.need_scale = scale != 1.0
+        rate = grouping.default_rate.argument
+        self._given = {"learning_rate": rate, "weight_decay": weight_decay, "loss_scale": scale, **values}
+        self._source = grouping.source
+        self._target = context.get_context("device_target")
+        self.wide_type = DTYPES[wide_name(self._target)]
+        self._unique = not any(s.parameter.unique for s in grouping.settings)
+        self._set_groups(grouping)
+        self._set_state(values)
+        self._set_execution()
+
+    # -- construction -----------------------------------------------------------------------------
+
+    def _set_groups(self, grouping: Grouping) -> None:
+        settings = grouping.settings
+        self.settings = settings
+        self.parameters = ParameterTuple([s.parameter for s in settings])
+        self._parameters = self.parameters
+        self._user_parameters.extend(s.parameter.name for s in settings)
+        self.param_length = len(settings)
+        self.is_group = grouping.grouped
+        self.is_group_lr = grouping.grouped_rates
+        self._parameter_kinds = tuple(dtype_name(s.parameter.dtype) or "" for s in settings)
+        self._set_rates(grouping)
+        self._set_decays()
+        self.grad_centralization_flags = tuple(s.centralize for s in settings)
+        self.grad_centralization = any(self.grad_centralization_flags)
+        # What MindSpore's own wrappers read.
+        self.optim_filter = (True,) * self.param_length
+        self.use_parallel = False
+        self.enable_tuple_broaden = True
+        self.add_flags(skip_auto_parallel_compile=True)
+
+    def _set_rates(self, grouping: Grouping) -> None:
+        settings = grouping.settings
+        rates = list({id(s.rate): s.rate for s in settings}.values())
+        self.rates = CellList(rates, auto_prefix=False)
+        self.rate_index = tuple(next(i for i, r in enumerate(rates) if r is s.rate) for s in settings)
+        self.dynamic_lr = any(not isinstance(rate, FixedRate) for rate in rates)
+        limits = [(rate.length, rate.learning_rate.name) for rate in rates if rate.length]
+        self.rate_limit, limited = min(limits, default=(0, ""))
+        self.rate_limit_message = exhausted(self.rate_limit, limited)
+        if not grouping.grouped_rates:
+            self.learning_rate = rates[0].public
+        elif self.dynamic_lr:
+            self.learning_rate = CellList([s.rate for s in settings], auto_prefix=False)
+        else:
+            self.learning_rate = ParameterTuple([s.rate.public for s in settings])
+
+    def _set_decays(self) -> None:
+        settings = self.settings
+        cells = list({id(s.decay): s.decay for s in settings if isinstance(s.decay, nn.Cell)}.values())
+        self.dynamic_weight_decay = bool(cells)
+        self.decay_cells = CellList(cells, auto_prefix=False)
+        self.decay_flags = tuple(s.decays for s in settings)
+        self.exec_weight_decay = any(self.decay_flags)
+        # Which of the cells gives a parameter's decay; -1 for a decay that is a number.
+        self.decay_cell_index = tuple(
+            next((i for i, c in enumerate(cells) if c is s.decay), -1) if s.decays else -1 for s in settings
+        )
+        numbers = [s.decay if s.decays and not isinstance(s.decay, nn.Cell) else 0.0 for s in settings]
+        self.fixed_decays = tuple(Tensor(value, self.wide_type) for value in numbers)
+        self.loss_scale_wide = Tensor(self.loss_scale, self.wide_type)
+        self.reciprocal_scale_wide = Tensor(1.0 / self.loss_scale, self.wide_type)
+
+    def _set_state(self, values: dict[str, Any]) -> None:
+        self.global_step = Parameter(Tensor(np.zeros(1, np.int32)), name="global_step", requires_grad=False)
+        self.global_step_increase_tensor = Tensor([1], mindspore.int32)
+        self.hyperparameters: dict[str, Any] = dict(values)
+        self.saved_hyperparameters: tuple[str, ...] = ()
+        for declared in self._declared():
+            if declared.saved_as:
+                held = FixedRate(values[declared.name], declared.saved_as)
+                setattr(self, f"held_{declared.name}", held)
+                setattr(self, declared.name, held.learning_rate)
+                self.saved_hyperparameters += (declared.name,)
+        self.states: dict[str, ParameterTuple] = {}
+        self.scalar_states: dict[str, Parameter] = {}
+        program = self._program
+        if program is None:
+            return
+        slots = _slots_of(self.name, self.spec, program)
+        self.states = make_states(self.settings, [slots[name] for name in program.state], values)
+        self.scalar_states = make_scalar_states([slots[name] for name in program.scalar_state], values)
+        for name, held_state in (*self.states.items(), *self.scalar_states.items()):
+            setattr(self, slots[name].attribute, held_state)
+
+    def _set_execution(self) -> None:
+        self._host_step: HostStep | None = None
+        self._host_ready = False
+        if self._program is not None and not self._classic:
+            self._set_traced_step(self._program)
+
+    def scalar_groups(self) -> tuple[list[int], list[ScalarGroup]]:
+        """Parameters for which every scalar of a step is the same.
+
+        Returns:
+            The group of each parameter, and the groups.
+        """
+        found: dict[tuple[Any, ...], int] = {}
+        groups: list[ScalarGroup] = []
+        members: list[int] = []
+        for index, (setting, kind) in enumerate(zip(self.settings, self._parameter_kinds, strict=True)):
+            decay = id(setting.decay) if isinstance(setting.decay, nn.Cell) else setting.decay
+            key = (id(setting.rate), decay, setting.decays, kind)
+            if key not in found:
+                found[key] = len(groups)
+                groups.append(
+                    ScalarGroup(setting.rate, self.rate_index[index], setting.decay, setting.decays, kind, index)
+                )
+            members.append(found[key])
+        return members, groups
+
+    def current_hyperparameters(self, wide: bool) -> dict[str, Any]:
+        """The hyperparameters at this step: those that a Parameter holds are read from it."""
+        held = {name: getattr(self, f"held_{name}").value(0, wide) for name in self.saved_hyperparameters}
+        return {**self.hyperparameters, **held}
+
+    @functools.cached_property
+    def _program(self) -> Program | None:
+        if self.rule is None:
+            return None
+        return analyse(self.rule, self.hyperparameters, frozenset(self.saved_hyperparameters))
+
+    @property
+    def _classic(self) -> bool:
+        """Whether the class writes its own ``construct``."""
+        return type(self).construct is not TracedStep.construct
+
+    @classmethod
+    def _declared(cls) -> tuple[Hyperparameter, ...]:
+        if cls.spec is None:
+            return ()
+        return tuple(h for h in cls.spec.hyperparameters if h.name not in _OWN_ARGUMENTS)
+
+    # -- description ------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The optimizer's name, as errors show it: the spec's, or the class's."""
+        return self.spec.name if self.spec is not None else type(self).__name__
+
+    def decays(self, parameter: Parameter) -> bool:
+        """Whether ``weight_decay`` applies to a parameter that is in no group; override to choose otherwise."""
+        return "beta" not in parameter.name and "gamma" not in parameter.name
+
+    @property
+    def decays_gradient(self) -> bool:
+        """Whether weight decay is added to the gradient, not applied in the optimizer's own update."""
+        return self.spec is None or self.spec.capabilities.weight_decay == "gradient"
+
+    @property
+    def scales_gradient(self) -> bool:
+        """Whether gradients are divided by the loss scale."""
+        return self.spec is None or self.spec.capabilities.loss_scale
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments other than the parameters.
+
+        Returns:
+            A dict; ``type(optimizer)(params, **optimizer.get_config())`` builds the same optimizer anew.
+        """
+        accepted = inspect.signature(type(self).__init__).parameters
+        return {name: value for name, value in self._given.items() if name in accepted}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Optimizer:
+        return copy_optimizer(self, memo)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return rebuild_optimizer, snapshot(self)
+
+    def broadcast_params(self, optim_result: Any) -> bool:
+        """Make the parameters of all processes those of the process that owns them, in the order of the update.
+
+        With one process there is nothing to do.
+
+        Arguments:
+            optim_result: what the update returned; the broadcast comes after it.
+
+        Returns:
+            True.
+        """
+        return broadcast_parameters(self.parameters, optim_result)
+
+    # MindSpore operators that a classic construct may expect; made when asked for, since they cannot be copied.
+
+    @property
+    def assignadd(self) -> Any:
+        """``assignadd(parameter, value)``, as `mindspore.nn.Optimizer` has it."""
+        return ops.AssignAdd()
+
+    @property
+    def map_(self) -> Any:
+        """``map_(function, *tuples)``, as `mindspore.nn.Optimizer` has it."""
+        return ops.Map()
+
+    @property
+    def hyper_map(self) -> Any:
+        """``hyper_map(function, *tuples)``, as `mindspore.nn.Optimizer` has it."""
+        return ops.HyperMap()
+
+    @property
+    def target(self) -> str:
+        """The device whose kernel updates the parameters: 'CPU', 'GPU' or 'Ascend'.
+
+        Raises:
+            TypeError: set to something that is not a str.
+            ValueError: set to another name.
+            MissingKernelError: set to a device that is not present or has no kernel; the message lists
+                the kernels that exist.
+        """
+        return str(self._target)
+
+    @target.setter
+    def target(self, value: str) -> None:
+        check_target(self, value)
+        self._target = value
+        self._host_ready = False
+
+    @property
+    def unique(self) -> bool:
+        """Whether duplicate indices of sparse gradients are summed by the optimizer.
+
+        Raises:
+            TypeError: set to something that is not a bool.
+        """
+        return bool(self._unique)
+
+    @unique.setter
+    def unique(self, value: bool) -> None:
+        self._unique = flag(self.name, "unique", value)
+
+    # -- stepping ---------------------------------------------------------------------------------
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        step = self._ready_host_step() if len(arguments) == 1 and not named else None
+        if step is None or context.get_context("mode") == context.GRAPH_MODE or self._hooked():
+            if not self._classic and len(arguments) == 1:
+                self._check_eagerly(arguments[0])
+            return super().__call__(*arguments, **named)
+        step(arguments[0])
+        return self._result()
+
+    def _ready_host_step(self) -> HostStep | None:
+        if not self._host_ready:
+            self._host_step = None if self._classic or self._program is None else self._build_host_step()
+            self._host_ready = True
+        return self._host_step
+
+    def _build_host_step(self) -> HostStep | None:
+        factory = choose_kernel(self)
+        assert self._program is not None
+        return None if factory is None else HostStep(self, self._program, factory)
+
+    def _hooked(self) -> bool:
+        hooks = (self._forward_pre_hook, self._forward_hook, self._backward_pre_hook, self._backward_hook)
+        return any(hooks)
+
+    def _check_eagerly(self, gradients: Any) -> None:
+        shapes = [s.parameter.shape for s in self.settings]
+        check_gradients(self.name, gradients, self.settings, shapes)
+        if self.rate_limit and int(self.global_step.asnumpy()[0]) >= self.rate_limit:
+            raise ValueError(self.rate_limit_message)
+
+    def _result(self) -> Any:
+        if self.returns == "each":
+            return (True,) * self.param_length
+        return self.parameters if self.returns == "parameters" else Tensor(True)
+
+
+def _slots_of(owner: str, spec: OptimizerSpec | None, program: Program) -> dict[str, StateSlot]:
+    """The declared slots that the program uses.
+
+    Raises:
+        InvalidSpecError: the rule has state that the spec does not declare, or of another shape.
+    """
+    slots = {slot.name: slot for slot in spec.state} if spec is not None else {}
+    for name in (*program.state, *program.scalar_state):
+        like = name in program.state
+        if name not in slots:
+            raise InvalidSpecError(f"{owner}: the rule's state {name!r} is not in the spec's 'state' {sorted(slots)}")
+        if (slots[name].shape == "like") != like:
+            kind = "elementwise" if like else "one number for the optimizer"
+            raise InvalidSpecError(
+                f"{owner}: in the rule the state {name!r} is {kind}, but its slot has shape {slots[name].shape!r}"
+            )
+    return slots
+
+
+def _checked_hyperparameters(
+    owner: str, declared: tuple[Hyperparameter, ...], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The hyperparameters, each checked against its declaration.
+
+    Raises:
+        TypeError: one is unknown, missing, or of a wrong type.
+        ValueError: one is out of range.
+    """
+    names = {h.name for h in declared}
+    unknown = sorted(set(given) - names)
+    if unknown:
+        raise TypeError(f"{owner}: unknown hyperparameter(s) {unknown}; the spec declares {sorted(names)}")
+    values: dict[str, Any] = {}
+    for h in declared:
+        if h.name not in given and h.required:
+            raise TypeError(f"{owner}: the hyperparameter {h.name!r} is required")
+        value = given.get(h.name, h.default)
+        optional = value is None and h.default is None
+        values[h.name] = None if optional else KINDS[h.kind](owner, h.name, value, h.interval)
+    return values

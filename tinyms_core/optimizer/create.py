@@ -1,0 +1,162 @@
+"""`create_optimizer`: an optimizer by name, with the groups that training a network usually wants."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+from mindspore import Parameter, nn
+
+from tinyms_core.optimizer.base import Optimizer
+from tinyms_core.optimizer.validation import describe, inside, is_number
+from tinyms_core.registry import api
+
+# Layers whose parameters are scales and shifts of a normalization.
+NORMALIZATIONS = (
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+    nn.BatchNorm3d,
+    nn.SyncBatchNorm,
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.InstanceNorm1d,
+    nn.InstanceNorm2d,
+    nn.InstanceNorm3d,
+)
+
+
+def create_optimizer(
+    name: str,
+    net_or_params: nn.Cell | Iterable[Any],
+    *,
+    learning_rate: Any = None,
+    weight_decay: Any = 0.0,
+    decay_bias_and_norm: bool = False,
+    layer_decay: float | None = None,
+    **hyperparameters: Any,
+) -> Optimizer:
+    r"""Build an optimizer by name, for a network or for parameters.
+
+    For a network, biases and the parameters of normalization layers are put in a group without weight
+    decay, and ``layer_decay`` gives earlier layers smaller rates:
+
+    .. math::
+        \eta_i = \eta \cdot d^{\,n - 1 - i}
+
+    for layer :math:`i` of :math:`n`, a layer being a Cell that holds parameters itself, in the network's
+    order. Parameters or group dicts are passed on as they are.
+
+    Arguments:
+        name: the optimizer's name, as for `get_optimizer`.
+        net_or_params: a network, an iterable of Parameters, or group dicts.
+        learning_rate: the rate; may be left out where the optimizer has a default.
+        weight_decay: the decay, float or int >= 0, or a Cell of the step.
+        decay_bias_and_norm: whether the decay applies to biases and normalizations too.
+        layer_decay: :math:`d`, in (0, 1]; None for one rate. Needs a network and a rate that is a number.
+        hyperparameters: the optimizer's other arguments; an unknown one is refused with the known ones.
+
+    Returns:
+        The optimizer.
+
+    Raises:
+        UnknownOptimizerError: no optimizer of that name.
+        TypeError: an argument that the optimizer does not have, or of a wrong type.
+        ValueError: an argument out of range, or ``layer_decay`` without a network.
+
+    Example:
+        >>> from mindspore import nn
+        >>> import tinyms_core
+        >>> net = nn.SequentialCell(nn.Dense(4, 8), nn.LayerNorm((8,)), nn.Dense(8, 2))
+        >>> optimizer = tinyms_core.create_optimizer("adam", net, learning_rate=0.01, weight_decay=0.1)
+        >>> [s.parameter.name for s in optimizer.settings if s.decays]
+        ['0.weight', '2.weight']
+    """
+    cls = api.get_optimizer(name)
+    accepted = _accepted(name, cls)
+    arguments = dict(hyperparameters)
+    if learning_rate is not None:
+        arguments["learning_rate"] = learning_rate
+    unknown = sorted(set(arguments) - set(accepted))
+    if unknown:
+        raise TypeError(f"{name}: unknown argument(s) {unknown}; it takes {', '.join(accepted)}")
+    if "learning_rate" in accepted and learning_rate is None:
+        default = accepted["learning_rate"].default
+        if default is inspect.Parameter.empty:
+            raise TypeError(f"{name}: 'learning_rate' is required; it has no default")
+    if "weight_decay" in accepted:
+        arguments["weight_decay"] = weight_decay
+    elif not is_number(weight_decay) or weight_decay != 0:
+        raise TypeError(f"{name}: it has no 'weight_decay', got {describe(weight_decay)}")
+    if isinstance(net_or_params, nn.Cell):
+        rate = arguments.get("learning_rate", getattr(accepted.get("learning_rate"), "default", None))
+        params: Any = _network_groups(name, net_or_params, rate, decay_bias_and_norm, layer_decay)
+    elif layer_decay is not None:
+        raise ValueError(f"{name}: 'layer_decay' needs a network to find the layers in, got parameters")
+    else:
+        params = net_or_params
+    optimizer: Optimizer = cls(params, **arguments)
+    return optimizer
+
+
+def _accepted(name: str, cls: type) -> dict[str, inspect.Parameter]:
+    found = dict(inspect.signature(cls).parameters)
+    found.pop("params", None)
+    return found
+
+
+def _network_groups(
+    name: str, net: nn.Cell, rate: Any, decay_bias_and_norm: bool, layer_decay: float | None
+) -> list[dict[str, Any]]:
+    """Groups by decay and layer, and the network's own order for the update."""
+    parameters = net.trainable_params()
+    if not parameters:
+        raise ValueError(f"{name}: the network {type(net).__name__} has no trainable parameters")
+    plain = set() if decay_bias_and_norm else _bias_and_norm(net)
+    depths = _depths(net)
+    count = max(depths.values(), default=0) + 1
+    groups: dict[tuple[bool, int], dict[str, Any]] = {}
+    for parameter in parameters:
+        depth = depths[id(parameter)] if layer_decay is not None else 0
+        group = groups.setdefault((id(parameter) in plain, depth), {"params": []})
+        group["params"].append(parameter)
+        if id(parameter) in plain:
+            group["weight_decay"] = 0.0
+        if layer_decay is not None:
+            group["lr"] = _layer_rate(name, rate, layer_decay, count - 1 - depth)
+    return [*groups.values(), {"order_params": parameters}]
+
+
+def _layer_rate(name: str, rate: Any, layer_decay: Any, distance: int) -> float:
+    if not is_number(layer_decay):
+        raise TypeError(f"{name}: 'layer_decay' must be a float in (0, 1], got {describe(layer_decay)}")
+    inside(name, "layer_decay", float(layer_decay), "(0, 1]")
+    if not is_number(rate):
+        raise ValueError(f"{name}: 'layer_decay' needs a 'learning_rate' that is a number, got {describe(rate)}")
+    return float(rate) * float(layer_decay) ** distance
+
+
+def _bias_and_norm(net: nn.Cell) -> set[int]:
+    """Identities of biases and of the parameters of normalization layers."""
+    found: set[int] = set()
+    for _, cell in net.cells_and_names():
+        for own, parameter in cell._params.items():
+            if parameter is not None and (isinstance(cell, NORMALIZATIONS) or _is_bias(own, parameter)):
+                found.add(id(parameter))
+    return found
+
+
+def _is_bias(name: str, parameter: Parameter) -> bool:
+    return name == "bias" or name.endswith("_bias") or parameter.name.rpartition(".")[2] == "bias"
+
+
+def _depths(net: nn.Cell) -> dict[int, int]:
+    """For each parameter its layer's place in the network, from 0."""
+    depths: dict[int, int] = {}
+    depth = 0
+    for _, cell in net.cells_and_names():
+        own = [p for p in cell._params.values() if p is not None and id(p) not in depths]
+        for parameter in own:
+            depths[id(parameter)] = depth
+        depth += bool(own)
+    return depths

@@ -1,0 +1,58 @@
+"""State: the Parameters that an optimizer keeps, named as in a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from mindspore import Parameter, ParameterTuple, Tensor
+
+from tinyms_core.kernels.cpu import compute_type
+from tinyms_core.optimizer.dtypes import dtype_name
+from tinyms_core.optimizer.groups import Setting
+from tinyms_core.registry.specs import StateSlot
+
+SCALAR_SHAPES: dict[str, tuple[int, ...]] = {"scalar": (), "singleton": (1,)}
+
+
+def make_states(
+    settings: Sequence[Setting], slots: Sequence[StateSlot], hyperparameters: Mapping[str, Any]
+) -> dict[str, ParameterTuple]:
+    """Make the elementwise state of all parameters.
+
+    Arguments:
+        settings: the parameters.
+        slots: the state that the rule reads and writes, each of the parameter's shape.
+        hyperparameters: where a slot's initial value is looked up when the slot names one.
+
+    Returns:
+        For each slot its Parameters, in the order of the settings; float64 for float64 parameters, else float32.
+    """
+    return {
+        slot.name: ParameterTuple([_like(setting.parameter, slot, hyperparameters) for setting in settings])
+        for slot in slots
+    }
+
+
+def make_scalar_states(slots: Sequence[StateSlot], hyperparameters: Mapping[str, Any]) -> dict[str, Parameter]:
+    """Make the state that is one number for the whole optimizer, in float32."""
+    return {
+        slot.name: Parameter(
+            Tensor(np.full(SCALAR_SHAPES[slot.shape], initial_value(slot, hyperparameters), np.float32)),
+            name=slot.prefix,
+            requires_grad=False,
+        )
+        for slot in slots
+    }
+
+
+def initial_value(slot: StateSlot, hyperparameters: Mapping[str, Any]) -> float:
+    """What a slot's elements start with: a number, or the value of the hyperparameter that the slot names."""
+    return float(hyperparameters[slot.initial]) if isinstance(slot.initial, str) else float(slot.initial)
+
+
+def _like(parameter: Parameter, slot: StateSlot, hyperparameters: Mapping[str, Any]) -> Parameter:
+    kind = compute_type(dtype_name(parameter.dtype) or "float32")
+    data = np.full(tuple(parameter.shape), initial_value(slot, hyperparameters), dtype=kind)
+    return Parameter(Tensor(data), name=slot.parameter_name(parameter.name), requires_grad=False)

@@ -1,0 +1,137 @@
+"""A step as MindSpore operators: what a graph of any device is traced from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mindspore
+from mindspore import Tensor, nn, ops
+from mindspore.nn.layer.container import CellList
+
+from tinyms_core.kernels.cpu import compute_type
+from tinyms_core.kernels.program import Program
+from tinyms_core.kernels.rule import SUPPLIED_SCALARS
+from tinyms_core.kernels.traced import trace_program
+from tinyms_core.optimizer.dtypes import DTYPES, dtype_name
+from tinyms_core.optimizer.gradients import centralized, decayed, scaled
+
+
+class TracedFunction(nn.Cell):
+    """A generated function as a Cell, so that several can stand in a list that a graph indexes."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(auto_prefix=False)
+        self.function = function
+
+    def construct(self, *arguments: Any) -> Any:
+        return self.function(*arguments)
+
+
+class TracedStep(nn.Cell):
+    """The traced `construct` of an optimizer with a rule."""
+
+    def _set_traced_step(self, program: Program) -> None:
+        """Generate the functions, and lay out for the parser what goes where."""
+        members, groups = self.scalar_groups()
+        self.traced_group_of = tuple(members)
+        self.traced_group_count = len(groups)
+        storages = list(dict.fromkeys(group.kind for group in groups))
+        fixed = {n: v for n, v in self.hyperparameters.items() if n not in self.saved_hyperparameters}
+        wide = dtype_name(self.wide_type)
+        programs = {kind: trace_program(program, fixed, kind, wide) for kind in storages}
+        first = programs[storages[0]]
+        self.traced_scalars = TracedFunction(first.module.step_scalars)
+        self.traced_updates = CellList([TracedFunction(programs[k].module.update) for k in storages], auto_prefix=False)
+        self.traced_group_rate = tuple(group.rate_index for group in groups)
+        self.traced_group_wide = tuple(group.wide for group in groups)
+        self.traced_group_member = tuple(group.member for group in groups)
+        self.traced_group_update = tuple(storages.index(group.kind) for group in groups)
+        self.traced_group_type = tuple(DTYPES[compute_type(group.kind)] for group in groups)
+        # step_scalars' inputs are picked out of (lr, t, weight_decay, saved hyperparameters…, constants…).
+        available = (*SUPPLIED_SCALARS, *self.saved_hyperparameters, *first.constants)
+        self.traced_constants = tuple(Tensor(v, self.wide_type) for v in first.constants.values())
+        self.traced_input_order = tuple(available.index(name) for name in first.inputs)
+        # update's slots are picked out of (step slots…, fixed slots…).
+        ready = (*first.step_slots, *first.fixed)
+        self.traced_step_slot_count = len(first.step_slots)
+        self.traced_slot_order = tuple(ready.index(name) for name in first.slots)
+        self.traced_fixed_slots = tuple(
+            tuple(Tensor(value, DTYPES[compute_type(group.kind)]) for value in first.fixed.values()) for group in groups
+        )
+        self.traced_states = tuple(self.states.values())
+        self.traced_scalar_states = tuple(self.scalar_states.values())
+        held = [getattr(self, f"held_{name}") for name in self.saved_hyperparameters]
+        self.traced_held = CellList(held, auto_prefix=False)
+
+    def construct(self, gradients: Any) -> Any:
+        """One step as operators."""
+        if len(gradients) != self.param_length:
+            raise ValueError(
+                f"got {len(gradients)} gradient(s) for {self.param_length} parameter(s)"
+            )
+        if self.rate_limit > 0:
+            if self.global_step[0] >= self.rate_limit:
+                raise ValueError(self.rate_limit_message)
+        slots = ()
+        values = ()
+        for k in range(self.traced_group_count):
+            values = self._traced_scalars_of(k)
+            slots += (self._traced_slots_of(k, values),)
+        done = ()
+        for i in range(self.param_length):
+            k = self.traced_group_of[i]
+            arguments = (self.parameters[i], self._traced_gradient(i, k, gradients[i]))
+            for states in self.traced_states:
+                arguments += (states[i],)
+            arguments += slots[k]
+            done += (self.traced_updates[self.traced_group_update[k]](*arguments),)
+        for j in range(len(self.traced_scalar_states)):
+            state = self.traced_scalar_states[j]
+            value = ops.cast(values[self.traced_step_slot_count + j], state.dtype)
+            done = ops.depend(done, ops.assign(state, value.reshape(state.shape)))
+        done = ops.depend(done, self.next_step())
+        return self._traced_result(done)
+
+    def _traced_scalars_of(self, k):  # type: ignore[no-untyped-def]
+        rate = self.rates[self.traced_group_rate[k]](self.global_step, self.traced_group_wide[k])
+        step = ops.cast(self.global_step, self.wide_type).reshape(()) + 1
+        decay = ops.cast(self._decay_of(self.traced_group_member[k]), self.wide_type)
+        available = (ops.cast(rate, self.wide_type), step, decay)
+        for held in self.traced_held:
+            available += (ops.cast(held(self.global_step, self.traced_group_wide[k]), self.wide_type),)
+        available += self.traced_constants
+        inputs = ()
+        for index in self.traced_input_order:
+            inputs += (available[index],)
+        return self.traced_scalars(*inputs)
+
+    def _traced_slots_of(self, k, values):  # type: ignore[no-untyped-def]
+        ready = ()
+        for j in range(self.traced_step_slot_count):
+            ready += (ops.cast(values[j], self.traced_group_type[k]),)
+        ready += self.traced_fixed_slots[k]
+        ordered = ()
+        for index in self.traced_slot_order:
+            ordered += (ready[index],)
+        return ordered
+
+    def _traced_gradient(self, i, k, gradient):  # type: ignore[no-untyped-def]
+        if gradient.shape != self.parameters[i].shape:
+            raise ValueError(
+                f"a gradient of shape {gradient.shape} for a parameter of shape {self.parameters[i].shape}"
+            )
+        result = ops.cast(gradient, self.traced_group_type[k])
+        if self.decays_gradient and self.decay_flags[i]:
+            result = decayed(result, self.parameters[i], self.loss_scale_wide * self._decay_of(i))
+        if self.grad_centralization_flags[i]:
+            result = centralized(result)
+        if self.scales_gradient and self.need_scale:
+            result = scaled(result, self.reciprocal_scale_wide)
+        return result
+
+    def _traced_result(self, done):  # type: ignore[no-untyped-def]
+        if self.returns == "each":
+            return done
+        if self.returns == "parameters":
+            return ops.depend(self.parameters, done)
+        return ops.depend(Tensor(True, mindspore.bool_), done)

@@ -1,0 +1,93 @@
+"""Hyperparameters as data: name, default, kind and range, from which arguments are checked and tests are made."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+from tinyms_core.registry import checks
+from tinyms_core.registry.plain import PlainFields
+
+# float: a float, not an int. number: a float or an int. rate and decay: what the base takes as a learning
+# rate and as a weight decay. any: checked by the optimizer itself.
+KINDS: Final = ("float", "number", "int", "flag", "rate", "decay", "any")
+
+# What a default must be, for the kinds that can be judged without the optimizer.
+_DEFAULT_CHECKS: Final = MappingProxyType(
+    {
+        "float": checks.check_float,
+        "number": checks.check_finite,
+        "int": checks.check_whole,
+        "flag": checks.check_flag,
+    }
+)
+
+
+class Required(enum.Enum):
+    """The class of ``REQUIRED``."""
+
+    REQUIRED = "REQUIRED"
+
+    def __repr__(self) -> str:
+        return self.value
+
+
+REQUIRED: Final = Required.REQUIRED
+"""Stands for the default value of a hyperparameter that has none."""
+
+
+@dataclass(frozen=True)
+class Hyperparameter(PlainFields):
+    """One argument of an optimizer's constructor.
+
+    Arguments:
+        name: the argument's name, which is also the rule's name for it.
+        default: its default value, ``REQUIRED`` when there is none, None for one that may be left out.
+        interval: the values it may have, such as ``"(0, 1)"`` or ``"[0, inf)"``.
+        kind: ``"float"``, ``"number"`` (a float or an int), ``"int"``, ``"flag"``, ``"rate"`` (a learning
+            rate), ``"decay"`` (a weight decay), or ``"any"``: checked by the optimizer itself.
+        saved_as: name of the Parameter that holds it, for one that a checkpoint brings along.
+        inert: why the argument changes nothing, for one that is accepted for compatibility only.
+
+    Raises:
+        InvalidSpecError: a field cannot be; the message names it.
+
+    Example:
+        >>> from tinyms_core import Hyperparameter
+        >>> Hyperparameter("beta1", 0.9, "(0, 1)").required
+        False
+    """
+
+    name: str
+    # Left out of the hash alone: a default may be a list, and equal declarations still have equal hashes.
+    default: Any = field(default=REQUIRED, hash=False)
+    interval: str = "(-inf, inf)"
+    kind: str = "float"
+    saved_as: str = ""
+    inert: str = ""
+
+    def __post_init__(self) -> None:
+        checks.check_identifier("Hyperparameter.name", self.name)
+        checks.check_choice("Hyperparameter.kind", self.kind, KINDS)
+        checks.check_interval("Hyperparameter.interval", self.interval)
+        if self.saved_as != "":
+            checks.check_dotted("Hyperparameter.saved_as", self.saved_as)
+        checks.check_text("Hyperparameter.inert", self.inert)
+        if self.default is not None and self.kind in _DEFAULT_CHECKS and not self.required:
+            subject = f"Hyperparameter.default of {self.name!r}"
+            _DEFAULT_CHECKS[self.kind](subject, self.default)
+            if self.kind != "flag":
+                checks.check_inside(subject, self.default, self.interval)
+
+    @property
+    def required(self) -> bool:
+        """Whether there is no default."""
+        return self.default is REQUIRED
+
+    @property
+    def bounds(self) -> tuple[float, float, bool, bool]:
+        """Lower and upper bound, and whether each is itself allowed."""
+        low, high = checks.interval_ends(self.interval)
+        return low, high, self.interval[0] == "[", self.interval[-1] == "]"

@@ -1,0 +1,303 @@
+"""What a plugin states about its optimizers and kernels, without importing them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from tinyms_core.registry import checks
+from tinyms_core.registry.errors import InvalidSpecError
+from tinyms_core.registry.hyperparameters import REQUIRED as REQUIRED
+from tinyms_core.registry.hyperparameters import Hyperparameter as Hyperparameter
+from tinyms_core.registry.plain import PlainFields, implementation_name
+
+CONTRACT_VERSION: Final = "1.0"
+"""The contract between this library and its plugins: a plugin with another major number is refused."""
+
+Device = Literal["CPU", "GPU", "Ascend"]
+
+DEVICES: Final = ("CPU", "GPU", "Ascend")
+DTYPES: Final = ("float32", "float16", "bfloat16", "float64")
+MODES: Final = ("pynative", "jit", "graph")
+
+# State is kept in float32 for every narrower parameter: sums of squares overflow or vanish in 16 bits.
+_STATE_BYTES: Final = MappingProxyType({"float32": 4, "float16": 4, "bfloat16": 4, "float64": 8})
+
+
+def _freeze(spec: object, name: str, check: Callable[[str, object], None], *, empty: bool = True) -> None:
+    values = checks.check_tuple(f"{type(spec).__name__}.{name}", getattr(spec, name), check, empty=empty)
+    object.__setattr__(spec, name, values)
+
+
+@dataclass(frozen=True)
+class StateSlot(PlainFields):
+    """One piece of state that an optimizer keeps, for each parameter or once.
+
+    Args:
+        name: The name in the update rule.
+        prefix: The name in a checkpoint: the slot of parameter ``W`` is saved as ``prefix.W``, and one that the
+            whole optimizer shares as ``prefix``.
+        initial: The value that every element starts with, or the name of the hyperparameter that gives it.
+        shape: ``"like"`` for the parameter's own shape; for one number that the whole optimizer shares,
+            ``"scalar"``, or ``"singleton"`` where it is saved with the shape ``(1,)``.
+
+    Raises:
+        InvalidSpecError: If a field cannot be; the message names it.
+
+    Example:
+        >>> StateSlot("m", prefix="moment1").parameter_name("dense.weight")
+        'moment1.dense.weight'
+    """
+
+    name: str
+    prefix: str
+    initial: float | str = 0.0
+    shape: Literal["like", "scalar", "singleton"] = "like"
+
+    def __post_init__(self) -> None:
+        checks.check_identifier("StateSlot.name", self.name)
+        checks.check_dotted("StateSlot.prefix", self.prefix)
+        check_initial = checks.check_identifier if isinstance(self.initial, str) else checks.check_finite
+        check_initial("StateSlot.initial", self.initial)
+        checks.check_choice("StateSlot.shape", self.shape, ("like", "scalar", "singleton"))
+
+    @property
+    def attribute(self) -> str:
+        """The optimizer's attribute that holds the state: the prefix, with ``_`` for each dot."""
+        return self.prefix.replace(".", "_")
+
+    def parameter_name(self, name: str) -> str:
+        """Return the checkpoint's name for the state of the parameter of a name."""
+        return f"{self.prefix}.{name}"
+
+
+@dataclass(frozen=True)
+class Capabilities(PlainFields):
+    """What an optimizer can do; the conformance kit checks that each claim is true.
+
+    Args:
+        sparse: How rows of a sparse gradient are applied: ``"exact"`` as the dense step would, ``"lazy"``
+            only to the rows that occur, ``"none"`` not at all.
+        grouped_rates: Whether groups of parameters may have their own learning rates.
+        dynamic_rates: Whether a learning rate may be a schedule.
+        weight_decay: Where decay enters: the ``"gradient"``, the ``"update"`` (decoupled), or ``"none"``.
+        loss_scale: Whether gradients of a scaled loss are divided by the scale.
+        centralization: Whether gradients may be centralized.
+        dtypes: The parameters' dtypes that are taken.
+        modes: The ways of running that work.
+        wraps_optimizer: Whether it is built around another optimizer.
+        consumes_network: Whether it is built from a network rather than from parameters.
+        layerwise: Whether a step needs a number computed over a whole tensor.
+
+    Raises:
+        InvalidSpecError: If a field cannot be; the message names it.
+    """
+
+    sparse: Literal["exact", "lazy", "none"] = "none"
+    grouped_rates: bool = True
+    dynamic_rates: bool = True
+    weight_decay: Literal["gradient", "update", "none"] = "gradient"
+    loss_scale: bool = True
+    centralization: bool = True
+    dtypes: tuple[str, ...] = DTYPES
+    modes: tuple[str, ...] = MODES
+    wraps_optimizer: bool = False
+    consumes_network: bool = False
+    layerwise: bool = False
+
+    def __post_init__(self) -> None:
+        checks.check_choice("Capabilities.sparse", self.sparse, ("exact", "lazy", "none"))
+        checks.check_choice("Capabilities.weight_decay", self.weight_decay, ("gradient", "update", "none"))
+        for name in (
+            "grouped_rates",
+            "dynamic_rates",
+            "loss_scale",
+            "centralization",
+            "wraps_optimizer",
+            "consumes_network",
+            "layerwise",
+        ):
+            checks.check_flag(f"Capabilities.{name}", getattr(self, name))
+        for name, choices in (("dtypes", DTYPES), ("modes", MODES)):
+            _freeze(self, name, partial(checks.check_choice, choices=choices), empty=False)
+
+
+@dataclass(frozen=True)
+class KernelSpec(PlainFields):
+    """One way to run one optimizer on one device.
+
+    Args:
+        optimizer: The optimizer's name or alias, also one of another distribution; ``distribution:name``
+            chooses where two distributions own the name.
+        device: ``"CPU"``, ``"GPU"`` or ``"Ascend"``.
+        implementation: ``"module:qualified_name"``, imported when the kernel is used, or the object itself.
+        dtypes: The parameters' dtypes that the kernel takes.
+        priority: Of the available kernels of a device, the highest is used.
+        requires: Modules that must be installed; they are looked for without being imported.
+        distribution: Filled in by the registry.
+
+    Raises:
+        InvalidSpecError: If a field cannot be; the message names it.
+
+    Example:
+        >>> KernelSpec("adam", "CPU", "fast_adam.kernels:adam_cpu", priority=10, requires=("numba",)).device
+        'CPU'
+    """
+
+    optimizer: str
+    device: Device
+    implementation: str | Callable[..., Any]
+    dtypes: tuple[str, ...] = DTYPES
+    priority: int = 0
+    requires: tuple[str, ...] = ()
+    distribution: str = ""
+
+    def __post_init__(self) -> None:
+        checks.check_qualified_name("KernelSpec.optimizer", self.optimizer)
+        checks.check_choice("KernelSpec.device", self.device, DEVICES)
+        if not callable(self.implementation) and not checks.is_import_string(self.implementation):
+            raise checks.refuse(
+                "KernelSpec.implementation", self.implementation, "'module:qualified_name' or a callable"
+            )
+        _freeze(self, "dtypes", partial(checks.check_choice, choices=DTYPES), empty=False)
+        checks.check_whole("KernelSpec.priority", self.priority)
+        _freeze(self, "requires", checks.check_dotted)
+        checks.check_text("KernelSpec.distribution", self.distribution)
+
+    @property
+    def implementation_name(self) -> str:
+        """The implementation as text."""
+        return implementation_name(self.implementation)
+
+
+@dataclass(frozen=True)
+class KernelStatus(PlainFields):
+    """Whether a kernel can be used here, and why not.
+
+    Args:
+        spec: The kernel.
+        available: Whether its modules are installed.
+        reason: Why it is not available; empty where it is.
+    """
+
+    spec: KernelSpec
+    available: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class OptimizerSpec(PlainFields):
+    """One optimizer: enough to list it and to know its memory, without importing its class.
+
+    Args:
+        name: Its name. Case, ``_`` and ``-`` do not count when it is asked for.
+        implementation: ``"module:qualified_name"`` of its class, imported when the optimizer is asked for; or
+            the class itself, for registrations in this process.
+        summary: One line on what it does.
+        reference: Where the algorithm comes from.
+        aliases: Other names that it answers to.
+        hyperparameters: Its keyword arguments, beside the parameters.
+        state: What it keeps from step to step.
+        capabilities: What it can do.
+        contract: The version of the contract that it was written for.
+        distribution: Filled in by the registry.
+        kernels: Filled in by ``optimizer_info``.
+
+    Raises:
+        InvalidSpecError: If a field cannot be; the message names it.
+
+    Example:
+        >>> spec = OptimizerSpec(
+        ...     "adam",
+        ...     "tinyms_adam.optimizer:Adam",
+        ...     hyperparameters=(Hyperparameter("learning_rate", 1e-3, kind="rate"), Hyperparameter("beta1", 0.9)),
+        ...     state=(StateSlot("m", "moment1"), StateSlot("v", "moment2")),
+        ... )
+        >>> spec.state_bytes_per_element("float16")
+        8.0
+    """
+
+    name: str
+    implementation: str | type[Any]
+    summary: str = ""
+    reference: str = ""
+    aliases: tuple[str, ...] = ()
+    hyperparameters: tuple[Hyperparameter, ...] = ()
+    oracle: str | Callable[..., Any] = ""
+    state: tuple[StateSlot, ...] = ()
+    capabilities: Capabilities = Capabilities()
+    contract: str = CONTRACT_VERSION
+    distribution: str = ""
+    # What is available here is not part of what the optimizer is, so it does not count in comparisons.
+    kernels: tuple[KernelStatus, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        checks.check_name("OptimizerSpec.name", self.name)
+        if not isinstance(self.implementation, type) and not checks.is_import_string(self.implementation):
+            raise checks.refuse(
+                "OptimizerSpec.implementation", self.implementation, "'module:qualified_name' or a class"
+            )
+        for name in ("summary", "reference", "distribution"):
+            checks.check_text(f"OptimizerSpec.{name}", getattr(self, name))
+        _freeze(self, "aliases", checks.check_name)
+        _freeze(self, "hyperparameters", checks.check_instance(Hyperparameter))
+        _freeze(self, "state", checks.check_instance(StateSlot))
+        for subject, values in (
+            ("hyperparameters names", [item.name for item in self.hyperparameters]),
+            ("state names", [slot.name for slot in self.state]),
+            ("state prefixes", [slot.prefix for slot in self.state]),
+        ):
+            checks.check_tuple(f"OptimizerSpec.{subject}", values, checks.check_text)
+        for slot in self.state:
+            if isinstance(slot.initial, str):
+                checks.check_choice(f"StateSlot.initial of {slot.name!r}", slot.initial, self.defaults)
+        checks.check_instance(Capabilities)("OptimizerSpec.capabilities", self.capabilities)
+        checks.check_contract("OptimizerSpec.contract", self.contract)
+        _freeze(self, "kernels", checks.check_instance(KernelStatus))
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """Each hyperparameter's default value, or ``REQUIRED``, by its name."""
+        return MappingProxyType({item.name: item.default for item in self.hyperparameters})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name, then the aliases."""
+        return (self.name, *self.aliases)
+
+    @property
+    def implementation_name(self) -> str:
+        """The implementation as text."""
+        return implementation_name(self.implementation)
+
+    def state_bytes_per_element(self, dtype: str = "float32") -> float:
+        """Return the bytes of state that one element of a parameter needs.
+
+        Args:
+            dtype: The parameter's dtype.
+
+        Returns:
+            The bytes; numbers that the whole optimizer shares are not counted.
+
+        Raises:
+            InvalidSpecError: If ``dtype`` is not one that parameters may have.
+        """
+        checks.check_choice("dtype", dtype, tuple(_STATE_BYTES))
+        return float(_STATE_BYTES[dtype] * sum(slot.shape == "like" for slot in self.state))
+
+
+def require_contract(spec: OptimizerSpec) -> None:
+    """Refuse a specification that was written for another major version of the contract.
+
+    Raises:
+        InvalidSpecError: If the major numbers differ; the message names both.
+    """
+    if spec.contract.partition(".")[0] != CONTRACT_VERSION.partition(".")[0]:
+        raise InvalidSpecError(
+            f"OptimizerSpec.contract of {spec.name!r} is {spec.contract!r}, and this tinyms-core has "
+            f"contract {CONTRACT_VERSION!r}: the major numbers must be equal. Install the plugin's release "
+            f"for contract {CONTRACT_VERSION!r}, or the tinyms-core that it was written for."
+        )
