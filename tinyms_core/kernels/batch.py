@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-CHUNK = 4096
+CHUNK = 16_384
 # Below this many elements a step is shorter than waking a second thread.
 PARALLEL_ELEMENTS = 131_072
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -192,6 +193,8 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
             setattr(self, slots[name].attribute, held_state)
 
     def _set_execution(self) -> None:
+        # Two threads that step one optimizer take turns.
+        self._step_lock = threading.Lock()
         self._host_step: HostStep | None = None
         self._host_ready = False
         if self._program is not None and not self._classic:
@@ -344,7 +347,8 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
             if not self._classic and len(arguments) == 1:
                 self._check_eagerly(arguments[0])
             return super().__call__(*arguments, **named)
-        step(arguments[0])
+        with self._step_lock:
+            step(arguments[0])
         return self._result()
 
     def _ready_host_step(self) -> HostStep | None:

@@ -108,7 +108,8 @@ class HostStep:
         self._shapes = [s.parameter.shape for s in optimizer.settings]
         self._kinds = optimizer._parameter_kinds
         self._group_of, self._groups = optimizer.scalar_groups()
-        self._buckets: dict[tuple[Any, ...], list[_Bucket]] = {}
+        self._bucket_kinds: list[Any] = []
+        self._buckets: list[_Bucket] = []
 
     def __call__(self, gradients: Sequence[Tensor]) -> None:
         """Do one step; on an error nothing has changed."""
@@ -123,22 +124,19 @@ class HostStep:
             optimizer.scalar_states[name].asnumpy()[...] = value
         optimizer.global_step.asnumpy()[0] = step + 1
 
-    def _buckets_for(self, kinds: tuple[Any, ...]) -> list[_Bucket]:
-        if kinds not in self._buckets:
+    def _buckets_for(self, kinds: list[Any]) -> list[_Bucket]:
+        """The kernel calls for gradients of these dtypes, laid out anew when the dtypes change."""
+        if kinds != self._bucket_kinds:
             members: dict[tuple[str, str], list[int]] = {}
-            names = {kind: dtype_name(kind) for kind in set(kinds)}
             for index, kind in enumerate(kinds):
-                members.setdefault((self._kinds[index], names[kind]), []).append(index)
-            self._buckets[kinds] = [
-                _Bucket(
-                    self._optimizer,
-                    self._factory(self._program, *pair),
-                    indices,
-                    [self._group_of[i] for i in indices],
-                )
-                for pair, indices in members.items()
-            ]
-        return self._buckets[kinds]
+                members.setdefault((self._kinds[index], dtype_name(kind) or ""), []).append(index)
+            self._buckets = [self._make_bucket(pair, indices) for pair, indices in members.items()]
+            self._bucket_kinds = kinds
+        return self._buckets
+
+    def _make_bucket(self, pair: tuple[str, str], members: list[int]) -> _Bucket:
+        kernel = self._factory(self._program, *pair)
+        return _Bucket(self._optimizer, kernel, members, [self._group_of[i] for i in members])
 
     def _scalars(self, step: int) -> tuple[list[dict[str, float]], dict[str, float]]:
         """All scalars of a step by name, for each group, and the scalar state after the step."""
@@ -162,7 +160,7 @@ class HostStep:
         return named, dict(zip(program.scalar_state, values[len(program.slots) :], strict=True))
 
 
-def check_gradients(owner: str, gradients: Any, settings: Sequence[Any], shapes: Sequence[Any]) -> tuple[Any, ...]:
+def check_gradients(owner: str, gradients: Any, settings: Sequence[Any], shapes: list[Any]) -> list[Any]:
     """Refuse gradients that do not fit, before anything is changed.
 
     Arguments:
@@ -184,15 +182,16 @@ def check_gradients(owner: str, gradients: Any, settings: Sequence[Any], shapes:
         )
     if len(gradients) != len(settings):
         raise ValueError(f"{owner}: got {len(gradients)} gradient(s) for {len(settings)} parameter(s)")
-    for gradient, shape, setting in zip(gradients, shapes, settings, strict=True):
-        if not isinstance(gradient, Tensor):
-            raise TypeError(_not_dense(owner, gradient, setting.parameter.name))
-        if gradient.shape != shape:
-            raise ValueError(
-                f"{owner}: the gradient of {setting.parameter.name!r} has shape {tuple(gradient.shape)}, "
-                f"the parameter has {tuple(shape)}"
-            )
-    kinds = tuple([gradient.dtype for gradient in gradients])
+    if not all(issubclass(kind, Tensor) for kind in set(map(type, gradients))):
+        culprit = next(i for i, g in enumerate(gradients) if not isinstance(g, Tensor))
+        raise TypeError(_not_dense(owner, gradients[culprit], settings[culprit].parameter.name))
+    if [gradient.shape for gradient in gradients] != shapes:
+        culprit = next(i for i, g in enumerate(gradients) if g.shape != shapes[i])
+        raise ValueError(
+            f"{owner}: the gradient of {settings[culprit].parameter.name!r} has shape "
+            f"{tuple(gradients[culprit].shape)}, the parameter has {tuple(shapes[culprit])}"
+        )
+    kinds = [gradient.dtype for gradient in gradients]
     for kind in set(kinds):
         if dtype_name(kind) is None:
             name = settings[kinds.index(kind)].parameter.name

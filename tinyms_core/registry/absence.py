@@ -14,7 +14,7 @@ from tinyms_core.registry.names import AskedName, fold
 def absence_error(asked: AskedName, plugins: Sequence[Plugin], catalog: Catalog) -> TinymsOptimError:
     """Build the error for a name that no optimizer in the catalog answers to.
 
-    Args:
+    Arguments:
         asked: The name.
         plugins: Every plugin, whatever became of it.
         catalog: What can be used.
@@ -51,7 +51,7 @@ def absence_error(asked: AskedName, plugins: Sequence[Plugin], catalog: Catalog)
 def broken_plugin_error(plugin: Plugin, asked: str) -> PluginError:
     """Build the error for a broken plugin, chained to what went wrong in it.
 
-    Args:
+    Arguments:
         plugin: The broken plugin.
         asked: The name that was asked for.
 

@@ -15,7 +15,7 @@ _DEFAULT: Final = OptimizerRegistry()
 def get_optimizer(name: str) -> type[Any]:
     """Return an optimizer's class.
 
-    Args:
+    Arguments:
         name: The optimizer's name or alias; case, ``_`` and ``-`` do not count. ``"distribution:name"``
             chooses where two distributions own the name.
 
@@ -39,7 +39,7 @@ def get_optimizer(name: str) -> type[Any]:
 def optimizer_info(name: str) -> OptimizerSpec:
     """Return what is known of an optimizer, without importing its class.
 
-    Args:
+    Arguments:
         name: As for ``get_optimizer``.
 
     Returns:
@@ -66,7 +66,7 @@ def list_optimizers(
     A broken plugin is left out with one ``PluginWarning``, and a contested name gives one; neither is
     repeated before ``refresh``. No optimizer's class is imported.
 
-    Args:
+    Arguments:
         pattern: Wildcards as in a shell, such as ``"adam*"``, of which one must match; case does not count.
         exclude: Wildcards of which none may match.
 
@@ -87,7 +87,7 @@ def list_optimizers(
 def kernels_for(name: str, device: str | None = None) -> tuple[KernelStatus, ...]:
     """Return an optimizer's kernels, whichever distributions give them, without importing any.
 
-    Args:
+    Arguments:
         name: As for ``get_optimizer``.
         device: ``"CPU"``, ``"GPU"`` or ``"Ascend"``; every device when None.
 
@@ -112,7 +112,7 @@ def kernels_for(name: str, device: str | None = None) -> tuple[KernelStatus, ...
 def register(spec: OptimizerSpec, *, kernels: Iterable[KernelSpec] = ()) -> None:
     """Add an optimizer to this process, beside those of plugins; ``refresh`` does not remove it.
 
-    Args:
+    Arguments:
         spec: The optimizer. Its distribution becomes ``"in-process"``.
         kernels: Kernels for it.
 
@@ -135,7 +135,7 @@ def register(spec: OptimizerSpec, *, kernels: Iterable[KernelSpec] = ()) -> None
 def unregister(name: str) -> None:
     """Take an optimizer out of this process; a plugin's is hidden until ``refresh``.
 
-    Args:
+    Arguments:
         name: As for ``get_optimizer``.
 
     Raises:

@@ -16,7 +16,7 @@ from tinyms_core.registry.specs import KernelSpec, KernelStatus, OptimizerSpec
 class Catalog:
     """Every optimizer and kernel that can be used, whatever order they came in.
 
-    Args:
+    Arguments:
         optimizers: The optimizers, each with its distribution.
         kernels: The kernels, each with its distribution.
     """
@@ -77,7 +77,7 @@ class Catalog:
 def build_catalog(optimizers: Iterable[OptimizerSpec], kernels: Iterable[KernelSpec]) -> Catalog:
     """Build a catalog in an order of its own.
 
-    Args:
+    Arguments:
         optimizers: The optimizers; the same one of one distribution, which two entry points for one module
             give, counts once.
         kernels: The kernels, counted likewise.
@@ -106,7 +106,7 @@ def identity(spec: OptimizerSpec) -> tuple[tuple[str, ...], str, str]:
 def conflict_error(name: str, owners: Iterable[OptimizerSpec], remedy: str = "") -> PluginConflictError:
     """Build the error for a name with several owners.
 
-    Args:
+    Arguments:
         name: The contested name, with or without a distribution.
         owners: The optimizers that claim it.
         remedy: What to do; by default, to ask for one owner by its distribution.

@@ -30,7 +30,7 @@ Stage = Literal["", "metadata", "switch", "import", "hooks", "call", "specificat
 class Plugin:
     """One entry point, and what became of it.
 
-    Args:
+    Arguments:
         distribution: The distribution's canonical name.
         version: The distribution's version.
         entry_point: The entry point's name.
@@ -69,7 +69,7 @@ class Plugin:
 def discover(switches: Switches, search_path: Sequence[str] | None = None) -> tuple[Plugin, ...]:
     """Find and load every enabled plugin.
 
-    Args:
+    Arguments:
         switches: What is not to be imported.
         search_path: Where to look for distributions; ``sys.path`` when None.
 

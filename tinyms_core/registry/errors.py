@@ -19,7 +19,7 @@ class TinymsOptimError(Exception):
 class UnknownOptimizerError(TinymsOptimError, LookupError):
     """No installed and enabled optimizer answers to a name.
 
-    Args:
+    Arguments:
         message: The whole explanation.
         name: The name as it was asked for.
         suggestions: Close names that would have worked, or would after an installation.
@@ -34,7 +34,7 @@ class UnknownOptimizerError(TinymsOptimError, LookupError):
 class PluginError(TinymsOptimError):
     """A plugin that was asked for by name does not work; the original error is ``__cause__``.
 
-    Args:
+    Arguments:
         message: The whole explanation.
         distribution: The distribution that gives the plugin.
         entry_point: The entry point, as ``name = value``; empty for a registration in this process.
@@ -52,7 +52,7 @@ class PluginError(TinymsOptimError):
 class PluginConflictError(PluginError):
     """One name or alias has two owners, and the user did not say which is meant.
 
-    Args:
+    Arguments:
         message: The whole explanation.
         name: The contested name.
         owners: What to ask for instead, each as ``distribution:name``.
@@ -68,10 +68,10 @@ class InvalidSpecError(TinymsOptimError, ValueError):
     """A specification says something that cannot be; the message names field, value and what is right."""
 
 
-class MissingKernelError(TinymsOptimError):
+class MissingKernelError(TinymsOptimError, ValueError):
     """An optimizer has no kernel that can run on a device.
 
-    Args:
+    Arguments:
         message: The whole explanation.
         optimizer: The optimizer's name.
         device: The device that was asked for.
@@ -86,7 +86,7 @@ class MissingKernelError(TinymsOptimError):
     def explain(cls, optimizer: str, device: str, kernels: Iterable[KernelStatus]) -> MissingKernelError:
         """Build the error from what the registry knows of an optimizer's kernels.
 
-        Args:
+        Arguments:
             optimizer: The optimizer's name.
             device: The device that was asked for.
             kernels: Every kernel of the optimizer, whatever its device.

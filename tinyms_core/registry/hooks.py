@@ -45,7 +45,7 @@ def plugin_hooks(plugin: object) -> pluggy.PluginManager:
 
     Each plugin has a manager of its own, so that one which is refused leaves nothing behind to be undone.
 
-    Args:
+    Arguments:
         plugin: The plugin's module, or another object with hook implementations.
 
     Returns:
@@ -70,7 +70,7 @@ def plugin_hooks(plugin: object) -> pluggy.PluginManager:
 def call_hook(caller: pluggy.HookCaller, kind: type[Spec]) -> Iterator[Spec]:
     """Call one plugin's hook and check each thing that it gives.
 
-    Args:
+    Arguments:
         caller: The hook, from a manager that holds one plugin.
         kind: What the hook must give.
 

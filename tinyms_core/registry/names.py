@@ -48,7 +48,7 @@ def is_optimizer_name(name: str) -> bool:
 def parse_asked(name: object) -> AskedName:
     """Take apart ``"name"`` or ``"distribution:name"``.
 
-    Args:
+    Arguments:
         name: What the user asked for.
 
     Returns:

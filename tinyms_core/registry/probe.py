@@ -14,7 +14,7 @@ from tinyms_core.registry.specs import KernelSpec, KernelStatus
 def resolve(import_string: Any) -> Any:
     """Import what an import string names.
 
-    Args:
+    Arguments:
         import_string: ``"module:qualified_name"``; anything but a string is given back as it is, so that an
             implementation which is the object itself needs no case of its own.
 
@@ -44,7 +44,7 @@ def resolve(import_string: Any) -> Any:
 def module_exists(name: str) -> bool:
     """Say whether a module could be imported, without importing it or any package that it lies in.
 
-    Args:
+    Arguments:
         name: The dotted name. ``importlib.util.find_spec`` would import the parents of a dotted one.
 
     Returns:
@@ -73,7 +73,7 @@ def module_exists(name: str) -> bool:
 def kernel_status(spec: KernelSpec) -> KernelStatus:
     """Say whether a kernel's modules are installed.
 
-    Args:
+    Arguments:
         spec: The kernel.
 
     Returns:

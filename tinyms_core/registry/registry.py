@@ -44,7 +44,7 @@ class OptimizerRegistry:
     Plugins are looked for at the first question and again after ``refresh``. All methods may be called from
     several threads.
 
-    Args:
+    Arguments:
         search_path: Where to look for distributions; ``sys.path`` when None.
         environment: Where to read the off switches; ``os.environ`` when None.
 

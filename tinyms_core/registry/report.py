@@ -19,7 +19,7 @@ from tinyms_core.registry.specs import KernelStatus, OptimizerSpec
 class PluginReport(PlainFields):
     """One entry point as ``diagnose`` found it.
 
-    Args:
+    Arguments:
         distribution: The distribution's canonical name.
         version: The distribution's version.
         entry_point: The entry point's name.
@@ -46,7 +46,7 @@ class PluginReport(PlainFields):
 def plugin_reports(plugins: Sequence[Plugin], catalog: Catalog) -> list[PluginReport]:
     """Report on every plugin.
 
-    Args:
+    Arguments:
         plugins: Every plugin, whatever became of it.
         catalog: What can be used.
 

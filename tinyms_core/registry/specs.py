@@ -36,7 +36,7 @@ def _freeze(spec: object, name: str, check: Callable[[str, object], None], *, em
 class StateSlot(PlainFields):
     """One piece of state that an optimizer keeps, for each parameter or once.
 
-    Args:
+    Arguments:
         name: The name in the update rule.
         prefix: The name in a checkpoint: the slot of parameter ``W`` is saved as ``prefix.W``, and one that the
             whole optimizer shares as ``prefix``.
@@ -78,7 +78,7 @@ class StateSlot(PlainFields):
 class Capabilities(PlainFields):
     """What an optimizer can do; the conformance kit checks that each claim is true.
 
-    Args:
+    Arguments:
         sparse: How rows of a sparse gradient are applied: ``"exact"`` as the dense step would, ``"lazy"``
             only to the rows that occur, ``"none"`` not at all.
         grouped_rates: Whether groups of parameters may have their own learning rates.
@@ -129,7 +129,7 @@ class Capabilities(PlainFields):
 class KernelSpec(PlainFields):
     """One way to run one optimizer on one device.
 
-    Args:
+    Arguments:
         optimizer: The optimizer's name or alias, also one of another distribution; ``distribution:name``
             chooses where two distributions own the name.
         device: ``"CPU"``, ``"GPU"`` or ``"Ascend"``.
@@ -177,7 +177,7 @@ class KernelSpec(PlainFields):
 class KernelStatus(PlainFields):
     """Whether a kernel can be used here, and why not.
 
-    Args:
+    Arguments:
         spec: The kernel.
         available: Whether its modules are installed.
         reason: Why it is not available; empty where it is.
@@ -192,7 +192,7 @@ class KernelStatus(PlainFields):
 class OptimizerSpec(PlainFields):
     """One optimizer: enough to list it and to know its memory, without importing its class.
 
-    Args:
+    Arguments:
         name: Its name. Case, ``_`` and ``-`` do not count when it is asked for.
         implementation: ``"module:qualified_name"`` of its class, imported when the optimizer is asked for; or
             the class itself, for registrations in this process.
@@ -202,6 +202,9 @@ class OptimizerSpec(PlainFields):
         hyperparameters: Its keyword arguments, beside the parameters.
         state: What it keeps from step to step.
         capabilities: What it can do.
+        oracle: One step of the algorithm in float64 numpy, independent of the rule, which the conformance kit
+            compares with: ``"module:function"`` of ``reference(w, g, state, *, lr, t, weight_decay,
+            **hyperparameters) -> (w, state)``, or the function itself.
         contract: The version of the contract that it was written for.
         distribution: Filled in by the registry.
         kernels: Filled in by ``optimizer_info``.
@@ -226,9 +229,9 @@ class OptimizerSpec(PlainFields):
     reference: str = ""
     aliases: tuple[str, ...] = ()
     hyperparameters: tuple[Hyperparameter, ...] = ()
-    oracle: str | Callable[..., Any] = ""
     state: tuple[StateSlot, ...] = ()
     capabilities: Capabilities = Capabilities()
+    oracle: str | Callable[..., Any] = ""
     contract: str = CONTRACT_VERSION
     distribution: str = ""
     # What is available here is not part of what the optimizer is, so it does not count in comparisons.
@@ -255,6 +258,8 @@ class OptimizerSpec(PlainFields):
             if isinstance(slot.initial, str):
                 checks.check_choice(f"StateSlot.initial of {slot.name!r}", slot.initial, self.defaults)
         checks.check_instance(Capabilities)("OptimizerSpec.capabilities", self.capabilities)
+        if not callable(self.oracle) and self.oracle != "" and not checks.is_import_string(self.oracle):
+            raise checks.refuse("OptimizerSpec.oracle", self.oracle, "'module:function' or a function")
         checks.check_contract("OptimizerSpec.contract", self.contract)
         _freeze(self, "kernels", checks.check_instance(KernelStatus))
 
@@ -276,7 +281,7 @@ class OptimizerSpec(PlainFields):
     def state_bytes_per_element(self, dtype: str = "float32") -> float:
         """Return the bytes of state that one element of a parameter needs.
 
-        Args:
+        Arguments:
             dtype: The parameter's dtype.
 
         Returns:

@@ -21,7 +21,7 @@ _OFF: Final = frozenset({"", "0", "false", "no", "off"})
 class Switches:
     """The off switches as they were when plugins were looked for.
 
-    Args:
+    Arguments:
         disable_third_party: Whether only this project's distributions are loaded.
         allow: Entry points or distributions, folded; where there are any, nothing else is loaded.
         block: Entry points or distributions, folded, that are not loaded; stronger than ``allow``.
@@ -36,7 +36,7 @@ class Switches:
     def reason_against(self, distribution: str, entry_point: str) -> str:
         """Return why a plugin is not to be loaded, naming the switch, or the empty string.
 
-        Args:
+        Arguments:
             distribution: The distribution's canonical name.
             entry_point: The entry point's name.
         """
@@ -56,7 +56,7 @@ class Switches:
 def read_switches(environment: Mapping[str, str]) -> Switches:
     """Read the off switches.
 
-    Args:
+    Arguments:
         environment: The environment variables.
 
     Returns:
