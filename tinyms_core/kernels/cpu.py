@@ -9,8 +9,11 @@ function that sums the partial results of each tensor in a fixed order (`combine
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -96,9 +99,13 @@ class CpuKernel:
         )  # fmt: skip
         for stage in range(program.stages):
             run = getattr(module, f"pass_{stage}")
-            run_ranges(lambda first, last, run=run: run(first, last, *fixed), batch.chunks, threads)
+            run_ranges(partial(_run_pass, run, fixed), batch.chunks, threads)
             if stage + 1 < program.stages:
                 module.combine(batch.tensor_chunks, batch.sizes, groups, scalars, partials, tensor_scalars)
+
+
+def _run_pass(run: Callable[..., Any], fixed: tuple[Any, ...], first: int, last: int) -> None:
+    run(first, last, *fixed)
 
 
 _PRELUDE = '''"""Generated from the update rule {name!r} by tinyms_core; made anew when the rule changes."""
@@ -123,7 +130,7 @@ def _minimum(a, b):
 
 '''
 
-_ROW_MEAN = '''
+_ROW_MEAN = """
 @njit(**OPTIONS)
 def _row_mean(a_w, a_g, first, last, decay):
     total = 0.0
@@ -132,7 +139,7 @@ def _row_mean(a_w, a_g, first, last, decay):
         total = accumulate(total, np.float64(g + decay * _load_w(a_w, i) if decay != 0 else g))
     return C(total / (last - first))
 
-'''
+"""
 
 
 def cpu_source(program: Program, storage: dict[str, str], compute: str) -> str:

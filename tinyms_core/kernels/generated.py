@@ -34,9 +34,8 @@ def cache_directory() -> Path:
     for folder in [Path(chosen)] if chosen else [base, fallback]:
         if _usable(folder):
             return folder
-    raise OSError(
-        f"no writable folder for generated kernels; set {CACHE_VARIABLE} to one (tried {chosen or f'{base}, {fallback}'})"
-    )
+    tried = chosen or f"{base}, {fallback}"
+    raise OSError(f"no writable folder for generated kernels; set {CACHE_VARIABLE} to one (tried {tried})")
 
 
 def _usable(folder: Path) -> bool:
@@ -69,7 +68,8 @@ def load_generated(name: str, source: str, depends_on: str = "") -> ModuleType:
         if not path.exists():
             _write_once(path, source)
         spec = importlib.util.spec_from_file_location(module_name, path)
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         sys.modules[module_name] = module

@@ -23,9 +23,7 @@ _SCOPES = 16
 def _alias_metadata(module: ir.Module, tensor: int) -> tuple[Any, Any]:
     """The scope of one tensor's accesses, and the list of the scopes of all others."""
     domain = module.add_metadata([ir.MetaDataString(module, "tinyms tensors")])
-    scopes = [
-        module.add_metadata([ir.MetaDataString(module, f"tensor {index}"), domain]) for index in range(_SCOPES)
-    ]
+    scopes = [module.add_metadata([ir.MetaDataString(module, f"tensor {index}"), domain]) for index in range(_SCOPES)]
     own = module.add_metadata([scopes[tensor]])
     others = module.add_metadata([scope for index, scope in enumerate(scopes) if index != tensor])
     return own, others
@@ -37,7 +35,7 @@ def _mark(builder: ir.IRBuilder, instruction: Any, tensor: int) -> None:
     instruction.set_metadata("noalias", others)
 
 
-def _pointer(builder: ir.IRBuilder, address: Any, index: Any, pointee: ir.Type) -> Any:
+def _pointer(builder: ir.IRBuilder, pointee: ir.Type, address: Any, index: Any) -> Any:
     return builder.gep(builder.inttoptr(address, pointee.as_pointer()), [index])
 
 
@@ -78,7 +76,7 @@ def loader(storage: str, compute: str, tensor: int) -> Callable[..., Any]:
     def load(typingctx: Any, address: Any, index: Any) -> Any:
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
             pointee = ir.IntType(16) if storage == "bfloat16" else _IR_TYPES[storage]
-            value = builder.load(_pointer(builder, *arguments, pointee), align=_WIDTH[storage])
+            value = builder.load(_pointer(builder, pointee, *arguments), align=_WIDTH[storage])
             _mark(builder, value, tensor)
             if storage == "bfloat16":
                 value = _bits_to_float(builder, value)
@@ -86,7 +84,8 @@ def loader(storage: str, compute: str, tensor: int) -> Callable[..., Any]:
 
         return result(types.int64, types.int64), generate
 
-    return load
+    made: Callable[..., Any] = load
+    return made
 
 
 def storer(storage: str, compute: str, tensor: int) -> Callable[..., Any]:
@@ -103,13 +102,14 @@ def storer(storage: str, compute: str, tensor: int) -> Callable[..., Any]:
             else:
                 pointee = _IR_TYPES[storage]
                 value = _convert(builder, value, pointee)
-            instruction = builder.store(value, _pointer(builder, where, index, pointee), align=_WIDTH[storage])
+            instruction = builder.store(value, _pointer(builder, pointee, where, index), align=_WIDTH[storage])
             _mark(builder, instruction, tensor)
             return context.get_dummy_value()
 
         return types.void(types.int64, types.int64, operand), generate
 
-    return store
+    made: Callable[..., Any] = store
+    return made
 
 
 @intrinsic

@@ -44,7 +44,8 @@ class Printer:
             for value in node.values[1:]:
                 text = self.connective[type(node.op)].format(text, self(value))
             return text
-        assert isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        assert isinstance(node, ast.Call)
+        assert isinstance(node.func, ast.Name)
         template: str = getattr(FUNCTIONS[node.func.id.removeprefix(CALL)], self.spelling)
         return template.format(*(self(argument) for argument in node.args))
 

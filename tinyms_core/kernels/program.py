@@ -137,6 +137,11 @@ def _call(name: str, arguments: list[ast.expr]) -> ast.expr:
     return ast.Call(ast.Name(CALL + name, ast.Load()), arguments, [])
 
 
+def _is_small_integer(value: object) -> bool:
+    """Whether a literal is exact in every arithmetic, so that it may stay where it is."""
+    return isinstance(value, int | float) and float(value).is_integer() and abs(value) < 2**24
+
+
 class _Analysis:
     def __init__(self, rule: Rule, flags: Mapping[str, Any], steps: frozenset[str]) -> None:
         self.rule = rule
@@ -186,7 +191,7 @@ class _Analysis:
     def _block(self, statements: list[ast.stmt]) -> None:
         for statement in statements:
             if self.result is not None:
-                raise self._fail(statement, "nothing may follow a return")
+                return  # what follows a return is never reached
             self._statement(statement)
 
     def _statement(self, node: ast.stmt) -> None:
@@ -212,29 +217,33 @@ class _Analysis:
             )
 
     def _decide(self, test: ast.expr) -> bool:
-        unknown = [n.id for n in ast.walk(test) if isinstance(n, ast.Name) and n.id not in self.flags]
-        unknown = [name for name in unknown if name in self.levels or name in self.current or name in self.versions]
-        if unknown:
+        varying = self._varying_name(test)
+        if varying is not None:
             raise self._fail(
                 test,
-                f"the condition depends on {unknown[0]!r}, which changes while training; "
+                f"the condition depends on {varying!r}, which changes while training; "
                 "write math.where(condition, x, y)",
             )
         code = compile(ast.fix_missing_locations(ast.Expression(test)), "<condition of a rule>", "eval")
         return bool(eval(code, dict(self.globals), dict(self.flags)))
+
+    def _varying_name(self, test: ast.expr) -> str | None:
+        """A name in a condition whose value is not known when the optimizer is built."""
+        for node in ast.walk(test):
+            if isinstance(node, ast.Name) and node.id in self.current:
+                fixed = self.current[node.id] == node.id and self.levels[node.id] == Level.FIXED
+                if not (fixed and node.id in self.flags):
+                    return node.id
+        return None
 
     def _assign(self, name: str, value: ast.expr) -> None:
         if name in self.rule.scalars and name not in self.versions:
             self.versions[name] = 0
         expression = self._expression(value)
         level = self._level(expression)
-        if level == Level.ELEMENT:
-            target = self._bind(name, level, self._stage(expression))
-            self.element.append(Definition(target, expression, level))
-        else:
-            target = self._bind(name, level, self._stage(expression))
-            definitions = self.tensor if level == Level.TENSOR else self.host
-            definitions.append(Definition(target, expression, level))
+        target = self._bind(name, level, self._stage(expression))
+        definitions = {Level.ELEMENT: self.element, Level.TENSOR: self.tensor}.get(level, self.host)
+        definitions.append(Definition(target, expression, level))
 
     def _bind(self, name: str, level: Level, stage: int) -> str:
         version = self.versions.get(name, -1) + 1
@@ -264,6 +273,8 @@ class _Analysis:
             return self._combine(node, parts, lambda p: ast.Compare(p[0], node.ops, [p[1]]))
         if isinstance(node, ast.BoolOp):
             return self._combine(node, node.values, lambda parts: ast.BoolOp(node.op, parts))
+        if isinstance(node, ast.IfExp) and self._varying_name(node.test) is None:
+            return self._expression(node.body if self._decide(node.test) else node.orelse)
         if isinstance(node, ast.IfExp):
             parts = [node.test, node.body, node.orelse]
             return self._combine(node, parts, lambda p: _call("where", p))
@@ -300,7 +311,8 @@ class _Analysis:
             if isinstance(value, numbers.Real) and not isinstance(value, bool):
                 return ast.Constant(float(value))
             raise self._fail(
-                node, f"{node.id!r} is neither an argument nor assigned before, and the module's {node.id!r} is no number"
+                node,
+                f"{node.id!r} is neither an argument nor assigned before, and the module's {node.id!r} is no number",
             )
         raise self._fail(node, f"{node.id!r} is neither an argument nor assigned before")
 
@@ -346,13 +358,14 @@ class _Analysis:
         level = max(self._level(part) for part in done)
         if level >= Level.TENSOR:
             done = [self._hoist(part) if self._level(part) < level else part for part in done]
-        return ast.copy_location(build(done), node)
+        built: ast.expr = ast.copy_location(build(done), node)
+        return built
 
     def _hoist(self, part: ast.expr) -> ast.expr:
         level = self._level(part)
         if level == Level.ELEMENT:
             return part
-        if isinstance(part, ast.Constant) and float(part.value).is_integer() and abs(part.value) < 2**24:
+        if isinstance(part, ast.Constant) and _is_small_integer(part.value):
             return part
         if level == Level.TENSOR:
             return ast.Name(self._slot(part, self.tensor_slots, self.tensor, "_t"), ast.Load())

@@ -55,7 +55,7 @@ class Rule:
 
     def __reduce__(self) -> str:
         # A rule is a module-level object; pickling it by its name keeps the function's file as its source.
-        return self.__qualname__
+        return str(self.function.__qualname__)
 
     @functools.cached_property
     def source(self) -> str:
@@ -68,8 +68,7 @@ class Rule:
             lines = inspect.getsource(self.function)
         except (OSError, TypeError) as error:
             raise RuleError(
-                f"rule {self.name!r}: its source cannot be read, so it cannot be compiled; "
-                "write the rule in a file"
+                f"rule {self.name!r}: its source cannot be read, so it cannot be compiled; write the rule in a file"
             ) from error
         return textwrap.dedent(lines)
 

@@ -67,7 +67,7 @@ def trace_program(
     lines = [f"def step_scalars({', '.join(inputs)}):", *body]
     lines.append(f"    return ({', '.join(results)}{',' if results else ''})")
     source = "\n".join([_PRELUDE.format(name=program.name, wide=wide, compute=compute_type(parameter)), *lines])
-    source += "\n\n\n" + _update_source(program)
+    source += "\n\n\n" + _update_source(program, parameter)
     module = load_generated(f"{program.name}_traced_{parameter}", source)
     constant_slots = {name: fixed[name] for name in program.slots if name in fixed}
     return TracedProgram(module, inputs, constants, constant_slots, step_slots, program.slots)
@@ -83,6 +83,11 @@ COMPUTE = mindspore.{compute}
 
 
 '''
+
+
+_WRITE = "ops.assign({slot}, {value})"
+# On CPU, Assign has no kernel for bfloat16; the in-place copy has.
+_WRITES = {"bfloat16": "{slot}.copy_({value})"}
 
 
 def _print_with_literals(expression: ast.expr, literals: dict[str, float]) -> str:
@@ -136,7 +141,7 @@ def _scalar_state(program: Program, fixed: dict[str, float], constants: dict[str
     return list(program.scalar_state.values())
 
 
-def _update_source(program: Program) -> str:
+def _update_source(program: Program, parameter: str) -> str:
     lines = [f"def update({', '.join((*program.tensors, *program.slots))}):"]
     for tensor in program.tensors:
         value = tensor if tensor == GRADIENT else f"ops.cast({tensor}, COMPUTE)"
@@ -146,8 +151,9 @@ def _update_source(program: Program) -> str:
     # What is returned hangs on every assignment, or a graph with a constant result would drop them.
     lines.append("    done = True")
     for store in program.stores:
-        target = f"{store.slot}.dtype" if store.slot == PARAMETER else "COMPUTE"
-        lines.append(f"    done = ops.depend(done, ops.assign({store.slot}, ops.cast({store.name}, {target})))")
+        kind = parameter if store.slot == PARAMETER else compute_type(parameter)
+        written = _WRITES.get(kind, _WRITE).format(slot=store.slot, value=f"ops.cast({store.name}, mindspore.{kind})")
+        lines.append(f"    done = ops.depend(done, {written})")
     lines.append("    return done")
     return "\n".join(lines) + "\n"
 
@@ -175,5 +181,3 @@ def _ordered_body(program: Program) -> list[str]:
             known.add(name)
         waiting = [item for item in waiting if item not in ready]
     return lines
-
-

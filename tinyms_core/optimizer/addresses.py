@@ -14,11 +14,11 @@ from mindspore import Parameter, Tensor
 from mindspore._c_expression import TensorPy
 from mindspore.common.api import _pynative_executor
 
+from tinyms_core.kernels.batch import Integers
+
 # Behind `Tensor.data_ptr`; called directly it costs half as much, and a step calls it for every tensor.
 _address = getattr(TensorPy, "_data_ptr", Tensor.data_ptr)
 _contiguous = Tensor.is_contiguous
-
-from tinyms_core.kernels.batch import Integers
 
 
 def wait_for_queued_work() -> None:

@@ -14,7 +14,7 @@ from mindspore import Parameter, ParameterTuple, Tensor, context, nn, ops
 from mindspore.nn.layer.container import CellList
 
 from tinyms_core.kernels.program import Program, analyse
-from tinyms_core.kernels.rule import Rule
+from tinyms_core.kernels.rule import SUPPLIED_SCALARS, Rule
 from tinyms_core.optimizer.copying import copy_optimizer, rebuild_optimizer, snapshot
 from tinyms_core.optimizer.distributed import broadcast_parameters
 from tinyms_core.optimizer.dtypes import DTYPES, dtype_name, wide_name
@@ -229,6 +229,12 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
     def _program(self) -> Program | None:
         if self.rule is None:
             return None
+        unknown = sorted(set(self.rule.scalars) - set(self.hyperparameters) - set(SUPPLIED_SCALARS))
+        if unknown:
+            raise InvalidSpecError(
+                f"{self.name}: the rule reads {unknown}, which are neither hyperparameters of the spec "
+                f"{sorted(self.hyperparameters)} nor supplied {list(SUPPLIED_SCALARS)}"
+            )
         return analyse(self.rule, self.hyperparameters, frozenset(self.saved_hyperparameters))
 
     @property

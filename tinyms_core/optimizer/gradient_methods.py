@@ -10,7 +10,7 @@ from tinyms_core.optimizer.gradients import centralized, decayed, scaled
 
 
 class GradientMethods(nn.Cell):
-    """`decay_weight`, `gradients_centralization` and `scale_grad`, in the order in which they are meant to be called."""
+    """`decay_weight`, `gradients_centralization` and `scale_grad`, to be called in this order."""
 
     def get_weight_decay(self) -> Any:
         """The weight decay of the current step, times the loss scale.
@@ -24,12 +24,12 @@ class GradientMethods(nn.Cell):
             >>> float(optimizer.get_weight_decay()[0].asnumpy())
             0.5
         """
-        result = ()
+        result: Any = ()
         for i in range(self.param_length):
             result += (self.loss_scale_wide * self._decay_of(i),)
         return result
 
-    def _decay_of(self, index):  # type: ignore[no-untyped-def]
+    def _decay_of(self, index: int) -> Any:
         if self.decay_cell_index[index] < 0:
             return self.fixed_decays[index]
         decay = self.decay_cells[self.decay_cell_index[index]](self.global_step)
@@ -52,7 +52,7 @@ class GradientMethods(nn.Cell):
         """
         if not self.exec_weight_decay:
             return gradients
-        result = ()
+        result: Any = ()
         for i in range(self.param_length):
             gradient = gradients[i]
             if self.decay_flags[i]:
@@ -78,7 +78,7 @@ class GradientMethods(nn.Cell):
         """
         if not self.grad_centralization:
             return gradients
-        result = ()
+        result: Any = ()
         for i in range(self.param_length):
             gradient = gradients[i]
             if self.grad_centralization_flags[i]:
@@ -103,7 +103,7 @@ class GradientMethods(nn.Cell):
         """
         if not self.need_scale:
             return gradients
-        result = ()
+        result: Any = ()
         for i in range(self.param_length):
             result += (scaled(gradients[i], self.reciprocal_scale),)
         return result

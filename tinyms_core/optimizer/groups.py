@@ -177,7 +177,11 @@ def _from_groups(owner: str, items: list[Any], rate: Rate, decay: float | nn.Cel
         centralize = flag(owner, f"{where} ['grad_centralization']", group.get("grad_centralization", False))
         for parameter in parameters:
             settings[parameter.name] = Setting(
-                parameter, group_rate, group_decay, _active(group_decay), centralize and _centralized(owner, where, parameter)
+                parameter,
+                group_rate,
+                group_decay,
+                _active(group_decay),
+                centralize and _centralized(owner, where, parameter),
             )
     if not settings:
         raise ValueError(f"{owner}: 'params' holds no group with parameters, only {ORDER!r}")
@@ -193,7 +197,9 @@ def _check_keys(owner: str, where: str, group: Mapping[str, Any]) -> None:
         return
     unknown = sorted(str(key) for key in group if key not in KEYS)
     if unknown:
-        raise InvalidGroupError(f"{owner}: {where} has the unknown key(s) {unknown}; allowed are {', '.join(KEYS)}, {ORDER}")
+        raise InvalidGroupError(
+            f"{owner}: {where} has the unknown key(s) {unknown}; allowed are {', '.join(KEYS)}, {ORDER}"
+        )
     if "params" not in group:
         raise InvalidGroupError(f"{owner}: {where} has no 'params'; its keys are {sorted(group)}")
 
@@ -215,6 +221,7 @@ def _ordered(owner: str, settings: dict[str, Setting], order: list[Parameter]) -
     foreign = [p.name for p in order if p.name not in settings or settings[p.name].parameter is not p]
     if missing or foreign:
         raise ValueError(
-            f"{owner}: {ORDER!r} must hold exactly the grouped parameters; missing: {missing}, not in any group: {foreign}"
+            f"{owner}: {ORDER!r} must hold exactly the grouped parameters; "
+            f"missing: {missing}, not in any group: {foreign}"
         )
     return tuple(settings[p.name] for p in order)

@@ -67,7 +67,7 @@ def registered_kernels(optimizer: Optimizer, device: str | None = None) -> tuple
     except UnknownOptimizerError:
         return ()
     owner = resolve(known.implementation)
-    if not (isinstance(owner, type) and issubclass(cls, owner) and cls.rule is owner.rule):
+    if not (isinstance(owner, type) and issubclass(cls, owner) and cls.rule is getattr(owner, "rule", None)):
         return ()
     return api.kernels_for(cls.spec.name, device)
 

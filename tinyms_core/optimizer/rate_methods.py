@@ -32,7 +32,7 @@ class RateMethods(nn.Cell):
                 raise ValueError(self.rate_limit_message)
         if not self.is_group_lr:
             return self.rates[0](self.global_step, False)
-        result = ()
+        result: Any = ()
         for i in range(self.param_length):
             result += (self.rates[self.rate_index[i]](self.global_step, False),)
         return result

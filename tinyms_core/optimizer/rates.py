@@ -188,7 +188,8 @@ def make_rate(owner: str, name: str, value: Any, parameter_name: str) -> Rate:
         numbers_ = value.asnumpy() if isinstance(value, Tensor) else value
         if numbers_.ndim > 1:
             raise ValueError(
-                f"{owner}: '{name}' as a Tensor must have 0 or 1 dimensions, got {numbers_.ndim}: shape {numbers_.shape}"
+                f"{owner}: '{name}' as a Tensor must have 0 or 1 dimensions, got {numbers_.ndim}, "
+                f"shape {numbers_.shape}"
             )
         if numbers_.dtype == bool:
             raise TypeError(f"{owner}: '{name}' must be {_EXPECTED}; got a Tensor of bool")

@@ -178,7 +178,8 @@ def check_gradients(owner: str, gradients: Any, settings: Sequence[Any], shapes:
     """
     if not isinstance(gradients, tuple | list):
         raise TypeError(
-            f"{owner}: gradients must be a tuple or list of Tensors, one for each parameter, got {type(gradients).__name__}"
+            f"{owner}: gradients must be a tuple or list of Tensors, one for each parameter, "
+            f"got {type(gradients).__name__}"
         )
     if len(gradients) != len(settings):
         raise ValueError(f"{owner}: got {len(gradients)} gradient(s) for {len(settings)} parameter(s)")
@@ -204,5 +205,3 @@ def _not_dense(owner: str, gradient: Any, name: str) -> str:
     if found.startswith("RowTensor") or (isinstance(gradient, tuple) and len(gradient) == 3):
         return f"{owner}: the gradient of {name!r} is sparse, which {owner} does not support; make it dense"
     return f"{owner}: the gradient of {name!r} must be a Tensor, got {found}"
-
-

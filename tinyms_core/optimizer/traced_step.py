@@ -37,7 +37,7 @@ class TracedStep(nn.Cell):
         self.traced_group_count = len(groups)
         storages = list(dict.fromkeys(group.kind for group in groups))
         fixed = {n: v for n, v in self.hyperparameters.items() if n not in self.saved_hyperparameters}
-        wide = dtype_name(self.wide_type)
+        wide = dtype_name(self.wide_type) or "float64"
         programs = {kind: trace_program(program, fixed, kind, wide) for kind in storages}
         first = programs[storages[0]]
         self.traced_scalars = TracedFunction(first.module.step_scalars)
@@ -66,21 +66,19 @@ class TracedStep(nn.Cell):
     def construct(self, gradients: Any) -> Any:
         """One step as operators."""
         if len(gradients) != self.param_length:
-            raise ValueError(
-                f"got {len(gradients)} gradient(s) for {self.param_length} parameter(s)"
-            )
+            raise ValueError(f"got {len(gradients)} gradient(s) for {self.param_length} parameter(s)")
         if self.rate_limit > 0:
             if self.global_step[0] >= self.rate_limit:
                 raise ValueError(self.rate_limit_message)
-        slots = ()
-        values = ()
+        slots: Any = ()
+        values: Any = ()
         for k in range(self.traced_group_count):
             values = self._traced_scalars_of(k)
             slots += (self._traced_slots_of(k, values),)
-        done = ()
+        done: Any = ()
         for i in range(self.param_length):
             k = self.traced_group_of[i]
-            arguments = (self.parameters[i], self._traced_gradient(i, k, gradients[i]))
+            arguments: Any = (self.parameters[i], self._traced_gradient(i, k, gradients[i]))
             for states in self.traced_states:
                 arguments += (states[i],)
             arguments += slots[k]
@@ -92,30 +90,30 @@ class TracedStep(nn.Cell):
         done = ops.depend(done, self.next_step())
         return self._traced_result(done)
 
-    def _traced_scalars_of(self, k):  # type: ignore[no-untyped-def]
+    def _traced_scalars_of(self, k: int) -> Any:
         rate = self.rates[self.traced_group_rate[k]](self.global_step, self.traced_group_wide[k])
         step = ops.cast(self.global_step, self.wide_type).reshape(()) + 1
         decay = ops.cast(self._decay_of(self.traced_group_member[k]), self.wide_type)
-        available = (ops.cast(rate, self.wide_type), step, decay)
+        available: Any = (ops.cast(rate, self.wide_type), step, decay)
         for held in self.traced_held:
             available += (ops.cast(held(self.global_step, self.traced_group_wide[k]), self.wide_type),)
         available += self.traced_constants
-        inputs = ()
+        inputs: Any = ()
         for index in self.traced_input_order:
             inputs += (available[index],)
         return self.traced_scalars(*inputs)
 
-    def _traced_slots_of(self, k, values):  # type: ignore[no-untyped-def]
-        ready = ()
+    def _traced_slots_of(self, k: int, values: Any) -> Any:
+        ready: Any = ()
         for j in range(self.traced_step_slot_count):
             ready += (ops.cast(values[j], self.traced_group_type[k]),)
         ready += self.traced_fixed_slots[k]
-        ordered = ()
+        ordered: Any = ()
         for index in self.traced_slot_order:
             ordered += (ready[index],)
         return ordered
 
-    def _traced_gradient(self, i, k, gradient):  # type: ignore[no-untyped-def]
+    def _traced_gradient(self, i: int, k: int, gradient: Any) -> Any:
         if gradient.shape != self.parameters[i].shape:
             raise ValueError(
                 f"a gradient of shape {gradient.shape} for a parameter of shape {self.parameters[i].shape}"
@@ -129,7 +127,7 @@ class TracedStep(nn.Cell):
             result = scaled(result, self.reciprocal_scale_wide)
         return result
 
-    def _traced_result(self, done):  # type: ignore[no-untyped-def]
+    def _traced_result(self, done: Any) -> Any:
         if self.returns == "each":
             return done
         if self.returns == "parameters":

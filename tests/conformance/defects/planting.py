@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from tinyms_core.kernels.cpu import CpuKernel
 from tinyms_core.optimizer.step import HostStep
@@ -19,15 +22,18 @@ class Defect:
     Attributes:
         name: its name.
         summary: what is broken, in one sentence.
+        module: the module that it is in.
         spec: the broken optimizer.
         caught_by: the checks that must fail.
-        sign: a regular expression that the reason of each of these failures has to match.
+        sign: a regular expression that the reasons of these failures have to match. Without one, the reason must
+            be the check's own: that the optimizer raised an error of its own accord does not count.
         modes: the modes to run; None for all that the optimizer declares.
         dtypes: the dtypes to run, likewise.
     """
 
     name: str
     summary: str
+    module: str
     spec: OptimizerSpec
     caught_by: tuple[str, ...]
     sign: str = ""
@@ -61,13 +67,21 @@ def planted(
     """
 
     def plant(cls: Any) -> Any:
-        name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__.replace("NaN", "Nan")).lower()
+        _keep_signature(cls)
         own = {"name": name, "implementation": f"{cls.__module__}:{cls.__qualname__}", "summary": summary}
         cls.spec = replace(cls.spec, **{**own, **changes})
-        PLANTED.append(Defect(name, summary, cls.spec, caught_by, sign, modes, dtypes))
+        PLANTED.append(Defect(name, summary, cls.__module__, cls.spec, caught_by, sign, modes, dtypes))
         return cls
 
     return plant
+
+
+def _keep_signature(cls: type) -> None:
+    """Let a constructor that hands its arguments on show the signature of the one that it hands them to."""
+    own = vars(cls).get("__init__")
+    if own is not None and any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(own).parameters.values()):
+        own.__wrapped__ = super(cls, cls).__init__
 
 
 def declared(spec: OptimizerSpec, name: str, **changes: Any) -> tuple[Hyperparameter, ...]:
@@ -84,13 +98,28 @@ class OwnKernel:
         return HostStep(self, self._program, self.kernel)  # type: ignore[attr-defined]
 
 
-class OwnStep:
-    """For an optimizer whose steps on the host are a function of the optimizer and the gradients."""
-
-    @staticmethod
-    def step(optimizer: Any, gradients: Any) -> None:
-        """One step."""
-        raise NotImplementedError
+class ThroughViews:
+    """For a momentum whose steps on the host write through numpy views of the tensors' memory."""
 
     def _build_host_step(self) -> Any:
-        return lambda gradients: self.step(self, gradients)
+        return self.step
+
+    def step(self: Any, gradients: Any) -> None:
+        """One step of all parameters."""
+        for index, gradient in enumerate(gradients):
+            self.step_one(index, self.parameters[index].asnumpy(), self.moments[index].asnumpy(), gradient)
+        self.global_step.asnumpy()[...] += 1
+
+    def step_one(self: Any, index: int, weights: Any, velocity: Any, gradient: Any) -> None:
+        """One step of one parameter, given the views."""
+        setting = self.settings[index]
+        rate = setting.rate.value(int(self.global_step.asnumpy()[0]), False)
+        decayed = (
+            gradient.asnumpy() / np.float32(self.loss_scale) + (setting.decay if setting.decays else 0.0) * weights
+        )
+        momentum = np.float32(self.momentum.asnumpy())
+        new = momentum * velocity + decayed
+        velocity[...] = new
+        weights -= (rate * (decayed + momentum * new if self.hyperparameters["use_nesterov"] else new)).astype(
+            weights.dtype
+        )

@@ -21,7 +21,15 @@ def descend(w, g, v, lr, momentum, use_nesterov):
 
 
 def descend_reference(
-    w: Any, g: Any, state: dict[str, Any], *, lr: float, t: int, weight_decay: float, momentum: float, use_nesterov: bool
+    w: Any,
+    g: Any,
+    state: dict[str, Any],
+    *,
+    lr: float,
+    t: int,
+    weight_decay: float,
+    momentum: float,
+    use_nesterov: bool,
 ) -> tuple[Any, dict[str, Any]]:
     """Momentum in float64."""
     velocity = momentum * state["v"] + g
@@ -244,9 +252,7 @@ class SoundTrust(Optimizer):
     )
     rule = trust
 
-    def __init__(
-        self, params: Any, learning_rate: Any = 0.1, momentum: float = 0.9, weight_decay: Any = 0.0
-    ) -> None:
+    def __init__(self, params: Any, learning_rate: Any = 0.1, momentum: float = 0.9, weight_decay: Any = 0.0) -> None:
         super().__init__(learning_rate, params, weight_decay, hyperparameters={"momentum": momentum})
 
 

@@ -14,7 +14,10 @@ SPEC = OptimizerSpec(
         Hyperparameter("beta2", 0.999, "(0, 1)"),
         Hyperparameter("eps", 1e-8, "(0, inf)"),
         Hyperparameter(
-            "use_locking", False, kind="flag", inert="a step always holds the optimizer's lock; there is no unlocked one"
+            "use_locking",
+            False,
+            kind="flag",
+            inert="a step always holds the optimizer's lock; there is no unlocked one",
         ),
         Hyperparameter("use_nesterov", False, kind="flag"),
         Hyperparameter("weight_decay", 0.0, kind="decay"),

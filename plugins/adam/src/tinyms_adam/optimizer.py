@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from tinyms_core import Optimizer
-
 from tinyms_adam import SPEC
 from tinyms_adam.kernels import adam as adam_rule
+from tinyms_core import Optimizer
 
 
 class Adam(Optimizer):

@@ -3,7 +3,6 @@
 from typing import Any
 
 from tinyms_core import Optimizer
-
 from tinyms_lamb import SPEC
 from tinyms_lamb.kernels import lamb as lamb_rule
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 from tinyms_core import Optimizer
-
 from tinyms_momentum import SPEC
 from tinyms_momentum.kernels import momentum as momentum_rule
 

@@ -4,7 +4,15 @@ from typing import Any
 
 
 def reference(
-    w: Any, g: Any, state: dict[str, Any], *, lr: float, t: int, weight_decay: float, momentum: float, use_nesterov: bool
+    w: Any,
+    g: Any,
+    state: dict[str, Any],
+    *,
+    lr: float,
+    t: int,
+    weight_decay: float,
+    momentum: float,
+    use_nesterov: bool,
 ) -> tuple[Any, dict[str, Any]]:
     """One step on float64 arrays; returns the new parameter and the new state."""
     velocity = momentum * state["v"] + g

@@ -1,0 +1,146 @@
+"""The derived CPU kernel against the rule itself in float64 numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tinyms_core.kernels.batch import CHUNK, make_batch
+from tinyms_core.kernels.cpu import CpuKernel, compute_type
+from tinyms_core.kernels.host import host_function
+from tinyms_core.kernels.program import analyse
+from tinyms_core.kernels.threads import thread_limit
+
+from tests.kernels import rules
+
+SIZES = [0, 1, 3, 7, 64, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5]
+STEP_SCALARS = {"lr": 0.05, "weight_decay": 0.02}
+DECAY, SCALE = 0.3, 0.25
+
+
+class Run:
+    """Arrays that a kernel updates, and the same step in float64 numpy."""
+
+    def __init__(self, rule, dtype, gradient_dtype=None, sizes=SIZES, rows=None, seed=0):
+        self.rule = rule
+        self.hyperparameters = rules.HYPERPARAMETERS[rule.name]
+        self.program = analyse(rule, self.hyperparameters)
+        self.kernel = CpuKernel(self.program, dtype, gradient_dtype or dtype)
+        self.batch = make_batch(sizes, rows)
+        self.rows = rows or [0] * len(sizes)
+        self.random = np.random.default_rng(seed)
+        self.gradient_dtype = gradient_dtype or dtype
+        self.parameters = [self.random.normal(size=size).astype(dtype) for size in sizes]
+        kind = compute_type(dtype)
+        self.states = {name: [np.zeros(size, kind) for size in sizes] for name in self.program.state}
+        self.expected = [w.astype(np.float64) for w in self.parameters]
+        self.expected_states = {name: [np.zeros(size) for size in sizes] for name in rule.state}
+        self.step = 0
+
+    def advance(self):
+        self.step += 1
+        gradients = [self.random.normal(size=len(w)).astype(self.gradient_dtype) for w in self.parameters]
+        scalars = {**self.hyperparameters, **STEP_SCALARS, "t": self.step}
+        host = host_function(self.program)
+        values = host(**{name: scalars[name] for name in self.program.scalars})
+        tensors = [self.parameters, gradients, *self.states.values()]
+        addresses = np.array([[array.ctypes.data for array in row] for row in tensors], dtype=np.int64)
+        table = np.array([[DECAY, SCALE, *values[: len(self.program.slots)]]])
+        self.kernel(self.batch, addresses, np.zeros(len(self.parameters), np.int64), table)
+        self._expect(gradients, scalars)
+
+    def _expect(self, gradients, scalars):
+        for index, gradient in enumerate(gradients):
+            if not len(gradient):
+                continue
+            w = self.expected[index]
+            g = gradient.astype(np.float64) + DECAY * w
+            if self.rows[index]:
+                table = g.reshape(-1, self.rows[index])
+                g = (table - table.mean(1, keepdims=True)).ravel()
+            old = [self.expected_states[name][index] for name in self.rule.state]
+            results = self.rule(w, g * SCALE, *old, **{name: scalars[name] for name in self.rule.scalars})
+            results = results if isinstance(results, tuple) else (results,)
+            self.expected[index] = results[0]
+            for name, value in zip(self.rule.state, results[1:], strict=True):
+                self.expected_states[name][index] = value
+
+    def check(self, tolerance):
+        for found, expected in self.pairs():
+            scale = np.sqrt(np.mean(np.square(expected))) if expected.size else 0.0
+            np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * scale)
+
+    def pairs(self):
+        yield from zip(self.parameters, self.expected, strict=True)
+        for name in self.program.state:
+            yield from zip(self.states[name], self.expected_states[name], strict=True)
+
+
+@pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.name)
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-6), ("float64", 1e-13)])
+def test_kernel_equals_the_rule_in_float64(rule, dtype, tolerance):
+    run = Run(rule, dtype)
+    for _ in range(5):
+        run.advance()
+    run.check(tolerance)
+
+
+@pytest.mark.parametrize(("parameter", "gradient"), [("float32", "float16"), ("float16", "float32"), ("float64", "float32")])
+def test_storage_types_are_converted_at_loads_and_stores(parameter, gradient):
+    run = Run(rules.layerwise, parameter, gradient)
+    run.advance()
+    run.check(2e-3 if parameter == "float16" else 2e-6)
+
+
+def test_bfloat16_is_rounded_to_nearest_even():
+    values = np.array([1.0, 1.00390625, 1.01171875, -3.3e38, 1e-40, np.inf, np.nan], dtype=np.float32)
+    bits = (values.view(np.uint32) >> 16).astype(np.uint16)
+    gradient = np.array([2**-9, 2**-9, 2**-9, -3e38, 0, 0, 0], dtype=np.float32)
+    program = analyse(rules.descent, {})
+    addresses = np.array([[bits.ctypes.data], [gradient.ctypes.data]])
+    batch = make_batch([len(bits)])
+    CpuKernel(program, "bfloat16", "float32")(batch, addresses, np.zeros(1, np.int64), np.array([[0.0, 1.0, -1.0]]))
+    result = (bits.astype(np.uint32) << 16).view(np.float32)
+    # 1 + 2^-9 lies below, 1.0078125 + 2^-9 - … on and above the middle between two neighbours.
+    assert result[0] == 1.0
+    assert result[3] == -np.inf
+    assert np.isnan(result[6])
+    assert result[5] == np.inf
+
+
+@pytest.mark.parametrize("row", [1, 4, 9, 4608, CHUNK + 24])
+def test_row_means_are_subtracted_in_the_same_pass(row):
+    # Not an adaptive rule, which would magnify the rounding of a gradient that is close to its row's mean.
+    run = Run(rules.layerwise, "float32", sizes=[row * 6, 100, row], rows=[row, 0, row])
+    for _ in range(3):
+        run.advance()
+    run.check(2e-6)
+
+
+@pytest.mark.parametrize("rule", [rules.adaptive, rules.layerwise], ids=lambda rule: rule.name)
+def test_result_does_not_depend_on_threads(rule):
+    results = []
+    for threads in (1, 2, 3, 7):
+        run = Run(rule, "float32", sizes=[200_000, 17, 50_001])
+        with thread_limit(threads):
+            for _ in range(3):
+                run.advance()
+        results.append([found.copy() for found, _ in run.pairs()])
+    for other in results[1:]:
+        for first, second in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(first, second)
+
+
+def test_a_call_for_no_elements_does_nothing():
+    run = Run(rules.layerwise, "float32", sizes=[0, 0])
+    run.advance()
+    run.check(0.0)
+
+
+def test_groups_pick_their_row_of_scalars():
+    program = analyse(rules.descent, {})
+    arrays = [np.ones(5, np.float32) for _ in range(3)]
+    gradients = [np.ones(5, np.float32) for _ in range(3)]
+    addresses = np.array([[a.ctypes.data for a in arrays], [a.ctypes.data for a in gradients]])
+    table = np.array([[0.0, 1.0, 0.5], [0.0, 1.0, 0.25]])
+    CpuKernel(program, "float32", "float32")(make_batch([5, 5, 5]), addresses, np.array([0, 1, 0]), table)
+    assert [a[0] for a in arrays] == [0.5, 0.75, 0.5]

@@ -1,0 +1,64 @@
+"""The conformance kit: one command that says, point by point, whether an optimizer keeps the contract.
+
+Every public name is imported when it is first used, so that importing this package imports neither
+MindSpore nor numba.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tinyms_core.conformance.catalog import Check, CheckFailure, CheckSkipped, check, list_checks
+    from tinyms_core.conformance.report import from_json, print_report, report_table, summary_line, to_json, write_json
+    from tinyms_core.conformance.results import CheckResult
+    from tinyms_core.conformance.runner import run_checks
+    from tinyms_core.conformance.suite import OptimizerConformance
+
+_HOMES = {
+    "Check": "catalog",
+    "CheckFailure": "catalog",
+    "CheckResult": "results",
+    "CheckSkipped": "catalog",
+    "OptimizerConformance": "suite",
+    "check": "catalog",
+    "from_json": "report",
+    "list_checks": "catalog",
+    "print_report": "report",
+    "report_table": "report",
+    "run_checks": "runner",
+    "summary_line": "report",
+    "to_json": "report",
+    "write_json": "report",
+}
+
+__all__ = [
+    "Check",
+    "CheckFailure",
+    "CheckResult",
+    "CheckSkipped",
+    "OptimizerConformance",
+    "check",
+    "from_json",
+    "list_checks",
+    "print_report",
+    "report_table",
+    "run_checks",
+    "summary_line",
+    "to_json",
+    "write_json",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'tinyms_core.conformance' has no attribute {name!r}")
+    value = getattr(import_module(f"tinyms_core.conformance.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,217 @@
+"""The subject of a check: the optimizer under test, in one mode, with parameters of one dtype."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tinyms_core.conformance.catalog import CheckFailure, CheckSkipped
+from tinyms_core.conformance.oracle import Oracle
+from tinyms_core.conformance.results import ANY
+from tinyms_core.conformance.trial import Snapshot, Trial, execution_mode
+from tinyms_core.conformance.values import default_value, of_optimizer, other_value
+from tinyms_core.conformance.workload import Group, Member, Rate, Workload
+from tinyms_core.registry import api
+from tinyms_core.registry.errors import TinymsOptimError
+from tinyms_core.registry.probe import resolve
+from tinyms_core.registry.specs import Capabilities, OptimizerSpec
+
+Setting = tuple[tuple[str, Any], ...]
+
+STEPS = 20
+# Rates and decays that no default has; the rates differ from step to step.
+_RATES = tuple(0.02 + 0.001 * (step % 7) for step in range(STEPS + 5))
+_OTHER_RATES = tuple(0.03 - 0.002 * (step % 5) for step in range(STEPS + 5))
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The optimizer under test.
+
+    Attributes:
+        spec: its declaration.
+        mode: how it is run; ``"any"`` counts as PyNative.
+        dtype: the dtype of parameters; ``"any"`` counts as the first that is declared.
+        device: the device.
+    """
+
+    spec: OptimizerSpec
+    mode: str = "pynative"
+    dtype: str = "float32"
+    device: str = "CPU"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the optimizer declares."""
+        return self.spec.capabilities
+
+    @property
+    def optimizer_class(self) -> Any:
+        """The class, imported now if it was not before."""
+        return resolve(self.spec.implementation)
+
+    @property
+    def parameter_dtype(self) -> str:
+        """The dtype of parameters, also where it makes no difference."""
+        dtypes = self.capabilities.dtypes
+        return self.dtype if self.dtype != ANY else "float32" if "float32" in dtypes else dtypes[0]
+
+    # -- settings of the hyperparameters ----------------------------------------------------------
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """Values of the optimizer's own hyperparameters, none a default where another is allowed.
+
+        The first has all flags at their defaults, the second all of them the other way (each by itself
+        where the constructor refuses that); without flags that do anything there is one.
+        """
+        return _settings(self.spec, self.parameter_dtype)
+
+    @property
+    def defaults(self) -> Setting:
+        """The defaults, and good values for what has none."""
+        return tuple((h.name, default_value(h)) for h in of_optimizer(self.spec.hyperparameters))
+
+    # -- workloads --------------------------------------------------------------------------------
+
+    def workload(self, setting: int = -1, **changes: Any) -> Workload:
+        """The full workload: three groups with rates and decays of their own, as far as these are declared.
+
+        Arguments:
+            setting: which of `settings`; the last one, with the flags on, unless told.
+            changes: other values for the workload's fields.
+        """
+        can = self.capabilities
+        decays = can.weight_decay != "none"
+        convolution = Group(
+            (Member("conv.weight", (4, 3, 3, 2)), Member("conv.bias", (4,))),
+            Rate(_OTHER_RATES, "list") if can.grouped_rates and can.dynamic_rates else None,
+            (0.02,) if decays else None,
+            can.centralization,
+        )
+        dense = Group(
+            (Member("dense.weight", (9, 7)), Member("norm.gamma", (7,)), Member("temperature", ())),
+            Rate((0.015,)) if can.grouped_rates else None,
+            (0.0,) if decays else None,
+        )
+        plain = Group((Member("last.weight", (3, 5)), Member("last.beta", (11,))))
+        full = Workload(
+            (convolution, dense, plain),
+            rate=Rate(_RATES, "schedule") if can.dynamic_rates else Rate((0.02,)),
+            decay=(0.05,) if decays else (0.0,),
+            loss_scale=16.0 if can.loss_scale else 1.0,
+            hyperparameters=self.settings[setting],
+            order=(
+                "last.beta", "conv.bias", "dense.weight", "temperature", "conv.weight", "last.weight", "norm.gamma",
+            ),
+            dtype=self.parameter_dtype,
+        )  # fmt: skip
+        return replace(full, **changes)
+
+    def plain(self, *members: Member, **changes: Any) -> Workload:
+        """A workload of some parameters without groups, with a fixed rate and a decay where declared."""
+        chosen = members or (Member("first.weight", (6, 5)), Member("first.bias", (9,)))
+        simple = Workload(
+            (Group(chosen),),
+            grouped=False,
+            rate=Rate((0.02,)),
+            decay=(0.05,) if self.capabilities.weight_decay != "none" else (0.0,),
+            hyperparameters=self.settings[-1],
+            dtype=self.parameter_dtype,
+        )
+        return replace(simple, **changes)
+
+    # -- running ----------------------------------------------------------------------------------
+
+    def trial(self, workload: Workload, mode: str = "", **more: Any) -> Trial:
+        """Build the optimizer for a workload; by default in the subject's own mode."""
+        chosen = mode or self.mode
+        return Trial(self.optimizer_class, self.spec, workload, "pynative" if chosen == ANY else chosen, **more)
+
+    def oracle(self, workload: Workload) -> Oracle:
+        """The float64 side of a workload."""
+        return Oracle(self.spec, workload)
+
+    def history(self, workload: Workload, mode: str = "") -> tuple[Snapshot, ...]:
+        """What an optimizer holds at first and after each step of a workload; computed once and kept."""
+        return _history(self.spec, workload, mode or self.mode)
+
+    @contextlib.contextmanager
+    def registered(self) -> Iterator[str]:
+        """The name under which the optimizer can be asked for, inside the ``with`` block.
+
+        Raises:
+            CheckSkipped: another optimizer has the name already.
+        """
+        try:
+            known = api.optimizer_info(self.spec.name)
+        except LookupError:
+            known = None
+        if known is not None:
+            if resolve(known.implementation) is not self.optimizer_class:
+                raise CheckSkipped(f"{self.spec.name!r} is the name of another optimizer, {known.implementation_name}")
+            yield self.spec.name
+            return
+        try:
+            api.register(replace(self.spec, distribution="", kernels=()))
+        except TinymsOptimError as error:
+            raise CheckSkipped(f"it cannot be registered for the duration of the check: {error}") from error
+        try:
+            yield self.spec.name
+        finally:
+            api.unregister(self.spec.name)
+
+
+@functools.lru_cache(maxsize=64)
+def _history(spec: OptimizerSpec, workload: Workload, mode: str) -> tuple[Snapshot, ...]:
+    with execution_mode(mode):
+        trial = Trial(resolve(spec.implementation), spec, workload, mode)
+        snapshots = [trial.snapshot()]
+        for _ in range(workload.steps):
+            trial.step()
+            snapshots.append(trial.snapshot())
+        return tuple(snapshots)
+
+
+@functools.lru_cache(maxsize=64)
+def _settings(spec: OptimizerSpec, dtype: str) -> tuple[Setting, ...]:
+    own = of_optimizer(spec.hyperparameters)
+    flags = [h.name for h in own if h.kind == "flag" and not h.inert]
+    others = {h.name: other_value(h) for h in own}
+    plain = {h.name: default_value(h) for h in own}
+    off = _accepted(spec, dtype, {**others, **{h.name: plain[h.name] for h in own if h.kind == "flag"}}, plain, ())
+    if not flags:
+        return (off,)
+    flipped = {**dict(off), **{name: others[name] for name in flags}}
+    try:
+        return off, _accepted(spec, dtype, flipped, plain, tuple(flags))
+    except CheckFailure:
+        if len(flags) == 1:
+            raise
+    single = [
+        _accepted(spec, dtype, {**dict(off), flag: others[flag]}, plain, (flag,)) for flag in flags
+    ]
+    return (off, *single)
+
+
+def _accepted(
+    spec: OptimizerSpec, dtype: str, wanted: dict[str, Any], plain: dict[str, Any], keep: tuple[str, ...]
+) -> Setting:
+    """The wanted values, or as many of them as the constructor takes together; those of ``keep`` stay."""
+    tried = dict(wanted)
+    workload = Workload((Group((Member("w", (2,)),)),), grouped=False, dtype=dtype)
+    reasons = []
+    for name in ("", *(name for name in wanted if name not in keep)):
+        if name:
+            tried[name] = plain[name]
+        try:
+            Trial(resolve(spec.implementation), spec, workload.with_hyperparameters(tried), "pynative")
+        except ValueError as error:
+            # Two values may contradict each other, which no declaration of either says.
+            reasons.append(str(error))
+            continue
+        return tuple(tried.items())
+    raise CheckFailure(f"{spec.name} refuses values that its declaration allows: {wanted}: {reasons[0]}")
