@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from tinyms_core import math, rule
 
 SCALE = 0.5

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
+from tests.kernels import rules
 from tinyms_core.kernels.batch import CHUNK, make_batch
 from tinyms_core.kernels.cpu import CpuKernel, compute_type
 from tinyms_core.kernels.host import host_function
 from tinyms_core.kernels.program import analyse
 from tinyms_core.kernels.threads import thread_limit
-
-from tests.kernels import rules
 
 SIZES = [0, 1, 3, 7, 64, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5]
 STEP_SCALARS = {"lr": 0.05, "weight_decay": 0.02}
@@ -84,7 +84,9 @@ def test_kernel_equals_the_rule_in_float64(rule, dtype, tolerance):
     run.check(tolerance)
 
 
-@pytest.mark.parametrize(("parameter", "gradient"), [("float32", "float16"), ("float16", "float32"), ("float64", "float32")])
+@pytest.mark.parametrize(
+    ("parameter", "gradient"), [("float32", "float16"), ("float16", "float32"), ("float64", "float32")]
+)
 def test_storage_types_are_converted_at_loads_and_stores(parameter, gradient):
     run = Run(rules.layerwise, parameter, gradient)
     run.advance()

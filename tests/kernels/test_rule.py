@@ -6,11 +6,11 @@ import copy
 import pickle
 
 import pytest
+
+from tests.kernels import rules
 from tinyms_core import RuleError, math, rule
 from tinyms_core.kernels.host import host_function
 from tinyms_core.kernels.program import Level, analyse
-
-from tests.kernels import rules
 
 FACTOR = 2.0
 
@@ -221,3 +221,17 @@ def uses_module_constant(w, g, lr):
 def test_numbers_of_the_module_are_constants():
     found = program(uses_module_constant)
     assert host_function(found)(lr=0.5) == (1.0,)
+
+
+@rule(state=("m", "extra"))
+def sometimes_extra(w, g, m, extra, lr, centered):
+    m = m + g
+    if centered:
+        extra = extra + g
+        return w - lr * (m - extra), m, extra
+    return w - lr * m, m, extra
+
+
+def test_state_that_the_flags_leave_untouched_is_not_kept():
+    assert program(sometimes_extra, centered=False).state == ("m",)
+    assert program(sometimes_extra, centered=True).state == ("m", "extra")

@@ -6,6 +6,7 @@ import os
 import threading
 
 import pytest
+
 from tinyms_core.kernels.threads import run_ranges, thread_count, thread_limit
 
 

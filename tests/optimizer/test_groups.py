@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from mindspore import Parameter, Tensor
 from mindspore.nn.learning_rate_schedule import ExponentialDecayLR
+
 from tinyms_core import InvalidGroupError
 from tinyms_core.examples import SignDescent, parameter
 
@@ -73,7 +74,11 @@ def bad_groups():
         "in two groups": ([{"params": [a]}, {"params": [b, a]}], ValueError, "'a' is in group 0 and in group 1"),
         "order with others": ([{"params": [a], "order_params": [a]}], ValueError, "group 0.*alone"),
         "order incomplete": ([{"params": [a, b]}, {"order_params": [a]}], ValueError, r"missing: \['b'\]"),
-        "order foreign": ([{"params": [a]}, {"order_params": [a, other]}], ValueError, r"not in any group: \['other'\]"),
+        "order foreign": (
+            [{"params": [a]}, {"order_params": [a, other]}],
+            ValueError,
+            r"not in any group: \['other'\]",
+        ),
         "order repeats": ([{"params": [a]}, {"order_params": [a, a]}], ValueError, "'a' is twice"),
         "two orders": ([{"params": [a]}, {"order_params": [a]}, {"order_params": [a]}], ValueError, "second"),
         "only order": ([{"order_params": [a]}], ValueError, "no group with parameters"),

@@ -10,6 +10,7 @@ import mindspore
 import numpy as np
 import pytest
 from mindspore import Tensor, nn, ops
+
 from tinyms_core import InvalidSpecError, MissingKernelError, Optimizer, OptimizerSpec, StateSlot, rule
 from tinyms_core.examples import SignDescent, parameter, tensor
 

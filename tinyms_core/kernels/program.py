@@ -73,7 +73,8 @@ class Program:
 
     Attributes:
         name: the rule's name.
-        tensors: ``w``, ``g`` and the elementwise state, in the order of a kernel's addresses.
+        tensors: ``w``, ``g`` and the elementwise state, in the order of a kernel's addresses; without state
+            that is neither read nor written with these flags.
         scalar_state: state that is one number for the optimizer, with the host value that it takes.
         scalars: names that the host computation reads.
         host: FIXED and STEP definitions, in order.
@@ -140,6 +141,10 @@ def _call(name: str, arguments: list[ast.expr]) -> ast.expr:
 def _is_small_integer(value: object) -> bool:
     """Whether a literal is exact in every arithmetic, so that it may stay where it is."""
     return isinstance(value, int | float) and float(value).is_integer() and abs(value) < 2**24
+
+
+def _slot_of(name: str) -> str:
+    return name.rpartition("__")[0]
 
 
 class _Analysis:
@@ -404,10 +409,11 @@ class _Analysis:
             name = self._output(slot, self._hoist(value))
             if name != f"{slot}__0":
                 stores.append(Store(slot, name, self.stage_of[name]))
+        unused = {slot for slot in self.rule.state if slot not in scalar_state and self._unused(slot, stores)}
         stages = 1 + max([r.stage for r in self.reductions] + [s.stage for s in stores], default=0)
         program = Program(
             name=self.rule.name,
-            tensors=(PARAMETER, GRADIENT, *(s for s in self.rule.state if s not in scalar_state)),
+            tensors=(PARAMETER, GRADIENT, *(s for s in self.rule.state if s not in scalar_state and s not in unused)),
             scalar_state=scalar_state,
             scalars=tuple(self.used_scalars),
             host=tuple(self.host),
@@ -422,6 +428,10 @@ class _Analysis:
         )
         self._check_reads(function, program)
         return program
+
+    def _unused(self, slot: str, stores: list[Store]) -> bool:
+        """Whether, with these flags, a state is neither read nor written."""
+        return slot not in self._element_reads() and all(slot not in (s.slot, _slot_of(s.name)) for s in stores)
 
     def _scalar_state(self, function: ast.FunctionDef, slot: str, value: ast.expr, level: Level) -> str:
         if level == Level.TENSOR:
@@ -440,7 +450,7 @@ class _Analysis:
     def _element_reads(self) -> set[str]:
         read = {n for d in self.element for n in names_in(d.expression)}
         read |= {n for r in self.reductions for n in names_in(r.expression)}
-        return {name.rpartition("__")[0] for name in read if name.endswith("__0")}
+        return {_slot_of(name) for name in read if name.endswith("__0")}
 
     def _host_reads(self, value: ast.expr) -> set[str]:
         """The scalars behind a host expression, through the definitions that it uses."""
@@ -465,7 +475,7 @@ class _Analysis:
         """A pass after a store sees the new value: refuse a rule that still needs the old one there."""
         for stage in range(program.stages):
             for name in pass_reads(program, stage):
-                slot = name.rpartition("__")[0]
+                slot = _slot_of(name)
                 stored = [s for s in program.stores if s.slot == slot and s.stage < stage]
                 if name.endswith("__0") and stored and stored[0].name != name:
                     raise self._fail(

@@ -1,8 +1,7 @@
 """The rule and the class."""
 
-from tinyms_core import Optimizer, math, rule
-
 from signum_optimizer import SPEC
+from tinyms_core import Optimizer, math, rule
 
 
 @rule(state=("m",))
