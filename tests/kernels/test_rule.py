@@ -195,8 +195,7 @@ def test_what_no_device_could_compute_is_refused_by_line(broken, message):
 def returns_early(w, g, lr, fast):
     if fast:
         return w - lr
-    w = w - lr * g
-    return w
+    return w - lr * g
 
 
 def test_a_return_in_a_decided_branch_ends_the_rule():

@@ -40,8 +40,8 @@ def array_at(address: int, size: int, dtype: str) -> np.ndarray[Any, Any]:
     """
     if dtype not in _NUMPY_TYPES:
         raise ValueError(f"array_at: 'dtype' must be one of {', '.join(_NUMPY_TYPES)}, got {dtype!r}")
-    kind = np.dtype(_NUMPY_TYPES[dtype])
+    kind: np.dtype[Any] = np.dtype(_NUMPY_TYPES[dtype])
     if size == 0:
         return np.empty(0, dtype=kind)
     buffer = (ctypes.c_char * (int(size) * kind.itemsize)).from_address(int(address))
-    return np.frombuffer(buffer, dtype=kind)
+    return np.ndarray((int(size),), dtype=kind, buffer=buffer)

@@ -51,7 +51,9 @@ class Batch:
         return len(self.chunk_tensor)
 
 
-def make_batch(sizes: Sequence[int], rows: Sequence[int] | None = None, chunk: int = CHUNK) -> Batch:
+def make_batch(
+    sizes: Sequence[int] | Integers, rows: Sequence[int] | Integers | None = None, chunk: int = CHUNK
+) -> Batch:
     """Cut tensors into chunks.
 
     Arguments:
@@ -62,26 +64,13 @@ def make_batch(sizes: Sequence[int], rows: Sequence[int] | None = None, chunk: i
     Returns:
         The batch.
     """
-    row_lengths = list(rows) if rows is not None else [0] * len(sizes)
-    tensors: list[Integers] = []
-    firsts: list[Integers] = []
-    lasts: list[Integers] = []
-    for index, (size, row) in enumerate(zip(sizes, row_lengths, strict=True)):
-        step = row * max(1, chunk // row) if row else chunk
-        first = np.arange(0, size, step, dtype=np.int64)
-        tensors.append(np.full(len(first), index, dtype=np.int64))
-        firsts.append(first)
-        lasts.append(np.minimum(first + step, size))
-    counts = [len(first) for first in firsts]
-    return Batch(
-        sizes=np.asarray(sizes, dtype=np.int64),
-        rows=np.asarray(row_lengths, dtype=np.int64),
-        chunk_tensor=_joined(tensors),
-        chunk_first=_joined(firsts),
-        chunk_last=_joined(lasts),
-        tensor_chunks=np.concatenate(([0], np.cumsum(counts, dtype=np.int64))).astype(np.int64),
-    )
-
-
-def _joined(parts: list[Integers]) -> Integers:
-    return np.ascontiguousarray(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)
+    lengths = np.asarray(sizes, dtype=np.int64)
+    row_lengths = np.zeros_like(lengths) if rows is None else np.asarray(rows, dtype=np.int64)
+    whole_rows = row_lengths * np.maximum(1, chunk // np.maximum(1, row_lengths))
+    steps = np.where(row_lengths > 0, whole_rows, chunk)
+    counts = -(-lengths // steps)
+    tensor_chunks = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+    tensor = np.repeat(np.arange(len(lengths), dtype=np.int64), counts)
+    first = (np.arange(len(tensor), dtype=np.int64) - tensor_chunks[tensor]) * steps[tensor]
+    last = np.minimum(first + steps[tensor], lengths[tensor])
+    return Batch(lengths, row_lengths, tensor, first, last, tensor_chunks)

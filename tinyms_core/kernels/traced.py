@@ -85,9 +85,18 @@ COMPUTE = mindspore.{compute}
 '''
 
 
-_WRITE = "ops.assign({slot}, {value})"
-# On CPU, Assign has no kernel for bfloat16; the in-place copy has.
-_WRITES = {"bfloat16": "{slot}.copy_({value})"}
+# On CPU neither Assign nor ScatterUpdate has a kernel for bfloat16; the in-place copy has.
+_WRITES = {
+    "bfloat16": "{slot}.copy_(ops.cast({value}, mindspore.bfloat16))",
+    "other": "ops.assign({slot}, ops.cast({value}, mindspore.{kind}))",
+}
+_ROW_WRITES = {
+    "bfloat16": (
+        "{slot}.copy_(ops.cast(ops.tensor_scatter_update(ops.cast({slot}, COMPUTE), rows.expand_dims(1), {value}), "
+        "mindspore.bfloat16))"
+    ),
+    "other": "ops.scatter_update({slot}, rows, ops.cast({value}, mindspore.{kind}))",
+}
 
 
 def _print_with_literals(expression: ast.expr, literals: dict[str, float]) -> str:
@@ -142,20 +151,35 @@ def _scalar_state(program: Program, fixed: dict[str, float], constants: dict[str
 
 
 def _update_source(program: Program, parameter: str) -> str:
-    lines = [f"def update({', '.join((*program.tensors, *program.slots))}):"]
+    arguments = ", ".join((*program.tensors, *program.slots))
+    lines = [f"def new_values({arguments}):"]
     for tensor in program.tensors:
         value = tensor if tensor == GRADIENT else f"ops.cast({tensor}, COMPUTE)"
         lines.append(f"    {tensor}__0 = {value}")
-    for line in _ordered_body(program):
-        lines.append(f"    {line}")
+    lines += [f"    {line}" for line in _ordered_body(program)]
+    results = "".join(f"{store.name}, " for store in program.stores)
+    lines += [f"    return ({results})", "", ""]
+    lines += _writer_source(program, f"def update({arguments}):", f"new_values({arguments})", parameter, _WRITES)
+    rows = ", ".join(t if t == GRADIENT else f"ops.gather({t}, rows, 0)" for t in program.tensors)
+    rows = ", ".join((rows, *program.slots))
+    lines += _writer_source(
+        program, f"def update_rows(rows, {arguments}):", f"new_values({rows})", parameter, _ROW_WRITES
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _writer_source(
+    program: Program, signature: str, values: str, parameter: str, writes: dict[str, str]
+) -> list[str]:
+    """A function that computes the new values and then writes them."""
+    lines = [signature, f"    values = {values}"]
     # What is returned hangs on every assignment, or a graph with a constant result would drop them.
     lines.append("    done = True")
-    for store in program.stores:
+    for index, store in enumerate(program.stores):
         kind = parameter if store.slot == PARAMETER else compute_type(parameter)
-        written = _WRITES.get(kind, _WRITE).format(slot=store.slot, value=f"ops.cast({store.name}, mindspore.{kind})")
+        written = writes.get(kind, writes["other"]).format(slot=store.slot, value=f"values[{index}]", kind=kind)
         lines.append(f"    done = ops.depend(done, {written})")
-    lines.append("    return done")
-    return "\n".join(lines) + "\n"
+    return [*lines, "    return done", "", ""]
 
 
 def _ordered_body(program: Program) -> list[str]:

@@ -269,6 +269,11 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         """Whether gradients are divided by the loss scale."""
         return self.spec is None or self.spec.capabilities.loss_scale
 
+    @property
+    def sparse(self) -> str:
+        """How rows of a sparse gradient are applied: 'exact', 'lazy', or 'none' where they are refused."""
+        return self.spec.capabilities.sparse if self.spec is not None else "none"
+
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments other than the parameters.
 
@@ -374,7 +379,7 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
 
     def _check_eagerly(self, gradients: Any) -> None:
         shapes = [s.parameter.shape for s in self.settings]
-        check_gradients(self.name, gradients, self.settings, shapes)
+        check_gradients(self, gradients, shapes)
         if self.rate_limit and int(self.global_step.asnumpy()[0]) >= self.rate_limit:
             raise ValueError(self.rate_limit_message)
 

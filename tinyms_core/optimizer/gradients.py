@@ -11,6 +11,39 @@ import mindspore
 from mindspore import ops
 
 
+is_rows = ops.MultitypeFuncGraph("is_rows")
+"""Whether a gradient in a graph is sparse; known when the graph is compiled."""
+
+
+@is_rows.register("Tensor")
+def _dense(gradient: Any) -> bool:
+    return False
+
+
+@is_rows.register("RowTensor")
+def _row_tensor(gradient: Any) -> bool:
+    return True
+
+
+@is_rows.register("Tuple")
+def _tuple(gradient: Any) -> bool:
+    return True
+
+
+rows_of = ops.MultitypeFuncGraph("rows_of")
+"""Indices, values and dense shape of a sparse gradient in a graph."""
+
+
+@rows_of.register("RowTensor")
+def _rows_of_row_tensor(gradient: Any) -> Any:
+    return gradient.indices, gradient.values, gradient.dense_shape
+
+
+@rows_of.register("Tuple")
+def _rows_of_tuple(gradient: Any) -> Any:
+    return gradient[0], gradient[1], gradient[2]
+
+
 def decayed(gradient: Any, parameter: Any, decay: Any) -> Any:
     """``gradient + decay * parameter``; ``decay`` is a 0-d tensor that already carries the loss scale."""
     kind = arithmetic_dtype(gradient.dtype, parameter.dtype)

@@ -17,6 +17,8 @@ from tinyms_core.kernels.program import Program
 from tinyms_core.kernels.rule import SUPPLIED_SCALARS
 from tinyms_core.optimizer.addresses import ParameterAddresses, gradient_addresses, wait_for_queued_work
 from tinyms_core.optimizer.dtypes import dtype_name
+from tinyms_core.optimizer.sparse import SparseGradient, is_sparse, read_sparse
+from tinyms_core.optimizer.sparse_step import SparseStep
 
 if TYPE_CHECKING:
     from tinyms_core.optimizer.base import Optimizer
@@ -110,26 +112,45 @@ class HostStep:
         self._group_of, self._groups = optimizer.scalar_groups()
         self._bucket_kinds: list[Any] = []
         self._buckets: list[_Bucket] = []
+        self._sparse_steps: dict[int, SparseStep] = {}
 
     def __call__(self, gradients: Sequence[Tensor]) -> None:
         """Do one step; on an error nothing has changed."""
         optimizer = self._optimizer
-        kinds = check_gradients(optimizer.name, gradients, optimizer.settings, self._shapes)
+        kinds = check_gradients(optimizer, gradients, self._shapes)
+        sparse = self._read_sparse(gradients, kinds) if None in kinds else {}
         wait_for_queued_work()
         step = int(optimizer.global_step.asnumpy()[0])
         scalars, scalar_state = self._scalars(step)
         for bucket in self._buckets_for(kinds):
             bucket.run(gradients, scalars)
+        for index, gradient in sparse.items():
+            self._sparse_step_of(index)(gradient, scalars[self._group_of[index]])
         for name, value in scalar_state.items():
             optimizer.scalar_states[name].asnumpy()[...] = value
         optimizer.global_step.asnumpy()[0] = step + 1
+
+    def _read_sparse(self, gradients: Sequence[Any], kinds: list[Any]) -> dict[int, SparseGradient]:
+        """The sparse gradients by index, checked, with distinct rows."""
+        optimizer = self._optimizer
+        chosen = [index for index, kind in enumerate(kinds) if kind is None]
+        parameters = {index: optimizer.settings[index].parameter for index in chosen}
+        return {i: read_sparse(optimizer.name, gradients[i], p, optimizer.unique) for i, p in parameters.items()}
+
+    def _sparse_step_of(self, index: int) -> SparseStep:
+        if index not in self._sparse_steps:
+            kind = self._kinds[index]
+            kernel = self._factory(self._program, kind, compute_type(kind))
+            self._sparse_steps[index] = SparseStep(self._optimizer, kernel, index)
+        return self._sparse_steps[index]
 
     def _buckets_for(self, kinds: list[Any]) -> list[_Bucket]:
         """The kernel calls for gradients of these dtypes, laid out anew when the dtypes change."""
         if kinds != self._bucket_kinds:
             members: dict[tuple[str, str], list[int]] = {}
             for index, kind in enumerate(kinds):
-                members.setdefault((self._kinds[index], dtype_name(kind) or ""), []).append(index)
+                if kind is not None:
+                    members.setdefault((self._kinds[index], dtype_name(kind) or ""), []).append(index)
             self._buckets = [self._make_bucket(pair, indices) for pair, indices in members.items()]
             self._bucket_kinds = kinds
         return self._buckets
@@ -160,48 +181,72 @@ class HostStep:
         return named, dict(zip(program.scalar_state, values[len(program.slots) :], strict=True))
 
 
-def check_gradients(owner: str, gradients: Any, settings: Sequence[Any], shapes: list[Any]) -> list[Any]:
+def check_gradients(optimizer: Optimizer, gradients: Any, shapes: list[Any]) -> list[Any]:
     """Refuse gradients that do not fit, before anything is changed.
 
     Arguments:
-        owner: the optimizer's name, for errors.
-        gradients: what the optimizer was called with.
-        settings: one for each parameter.
+        optimizer: whose gradients they are.
+        gradients: what it was called with.
         shapes: the parameters' shapes.
 
     Returns:
-        The gradients' dtypes.
+        The gradients' dtypes, None for sparse ones.
 
     Raises:
-        TypeError: not a tuple or list of dense floating-point tensors.
+        TypeError: not a tuple or list of floating-point tensors, or a sparse one where that is not supported.
         ValueError: another count or shape than the parameters'.
     """
+    owner = optimizer.name
     if not isinstance(gradients, tuple | list):
         raise TypeError(
             f"{owner}: gradients must be a tuple or list of Tensors, one for each parameter, "
             f"got {type(gradients).__name__}"
         )
-    if len(gradients) != len(settings):
-        raise ValueError(f"{owner}: got {len(gradients)} gradient(s) for {len(settings)} parameter(s)")
-    if not all(issubclass(kind, Tensor) for kind in set(map(type, gradients))):
-        culprit = next(i for i, g in enumerate(gradients) if not isinstance(g, Tensor))
-        raise TypeError(_not_dense(owner, gradients[culprit], settings[culprit].parameter.name))
-    if [gradient.shape for gradient in gradients] != shapes:
-        culprit = next(i for i, g in enumerate(gradients) if g.shape != shapes[i])
-        raise ValueError(
-            f"{owner}: the gradient of {settings[culprit].parameter.name!r} has shape "
-            f"{tuple(gradients[culprit].shape)}, the parameter has {tuple(shapes[culprit])}"
-        )
-    kinds = [gradient.dtype for gradient in gradients]
+    if len(gradients) != len(shapes):
+        raise ValueError(f"{owner}: got {len(gradients)} gradient(s) for {len(shapes)} parameter(s)")
+    if all(issubclass(kind, Tensor) for kind in set(map(type, gradients))):
+        if [gradient.shape for gradient in gradients] != shapes:
+            _refuse_shapes(optimizer, gradients, shapes)
+        kinds = [gradient.dtype for gradient in gradients]
+    else:
+        kinds = [_checked_kind(optimizer, i, gradient) for i, gradient in enumerate(gradients)]
+        _refuse_shapes(optimizer, gradients, shapes)
     for kind in set(kinds):
-        if dtype_name(kind) is None:
-            name = settings[kinds.index(kind)].parameter.name
+        if kind is not None and dtype_name(kind) is None:
+            name = optimizer.settings[kinds.index(kind)].parameter.name
             raise TypeError(f"{owner}: the gradient of {name!r} is of {kind}; it must be a floating-point Tensor")
     return kinds
 
 
-def _not_dense(owner: str, gradient: Any, name: str) -> str:
-    found = type(gradient).__name__
-    if found.startswith("RowTensor") or (isinstance(gradient, tuple) and len(gradient) == 3):
-        return f"{owner}: the gradient of {name!r} is sparse, which {owner} does not support; make it dense"
-    return f"{owner}: the gradient of {name!r} must be a Tensor, got {found}"
+def _checked_kind(optimizer: Optimizer, index: int, gradient: Any) -> Any:
+    """The dtype of a gradient, None for a sparse one that the optimizer supports."""
+    if isinstance(gradient, Tensor):
+        return gradient.dtype
+    name = optimizer.settings[index].parameter.name
+    if not is_sparse(gradient):
+        raise TypeError(
+            f"{optimizer.name}: the gradient of {name!r} must be a Tensor, or rows as a RowTensor or "
+            f"(indices, values, shape), got {type(gradient).__name__}"
+        )
+    if optimizer.sparse == "none":
+        raise TypeError(
+            f"{optimizer.name}: the gradient of {name!r} is sparse, which {optimizer.name} does not support; "
+            "make it dense"
+        )
+    return None
+
+
+def _refuse_shapes(optimizer: Optimizer, gradients: Sequence[Any], shapes: list[Any]) -> None:
+    for gradient, shape, setting in zip(gradients, shapes, optimizer.settings, strict=True):
+        if isinstance(gradient, Tensor) and gradient.shape != shape:
+            rows_only = len(shape) > 1 and tuple(gradient.shape[1:]) == tuple(shape[1:])
+            raise ValueError(
+                f"{optimizer.name}: the gradient of {setting.parameter.name!r} has shape {tuple(gradient.shape)}, "
+                f"the parameter has {tuple(shape)}" + (_ROWS_ONLY if rows_only else "")
+            )
+
+
+_ROWS_ONLY = (
+    ". In PyNative mode the gradient of a sparse embedding arrives without its indices: give the rows as "
+    "(indices, values, shape), or train in graph mode"
+)

@@ -13,7 +13,7 @@ from tinyms_core.kernels.program import Program
 from tinyms_core.kernels.rule import SUPPLIED_SCALARS
 from tinyms_core.kernels.traced import trace_program
 from tinyms_core.optimizer.dtypes import DTYPES, dtype_name
-from tinyms_core.optimizer.gradients import centralized, decayed, scaled
+from tinyms_core.optimizer.gradients import centralized, decayed, is_rows, rows_of, scaled
 
 
 class TracedFunction(nn.Cell):
@@ -42,6 +42,9 @@ class TracedStep(nn.Cell):
         first = programs[storages[0]]
         self.traced_scalars = TracedFunction(first.module.step_scalars)
         self.traced_updates = CellList([TracedFunction(programs[k].module.update) for k in storages], auto_prefix=False)
+        self.traced_row_updates = CellList(
+            [TracedFunction(programs[kind].module.update_rows) for kind in storages], auto_prefix=False
+        )
         self.traced_group_rate = tuple(group.rate_index for group in groups)
         self.traced_group_wide = tuple(group.wide for group in groups)
         self.traced_group_member = tuple(group.member for group in groups)
@@ -70,6 +73,9 @@ class TracedStep(nn.Cell):
         if self.rate_limit > 0:
             if self.global_step[0] >= self.rate_limit:
                 raise ValueError(self.rate_limit_message)
+        for i in range(self.param_length):
+            if is_rows(gradients[i]):
+                self._traced_check_rows(i, gradients[i])
         slots: Any = ()
         values: Any = ()
         for k in range(self.traced_group_count):
@@ -78,11 +84,10 @@ class TracedStep(nn.Cell):
         done: Any = ()
         for i in range(self.param_length):
             k = self.traced_group_of[i]
-            arguments: Any = (self.parameters[i], self._traced_gradient(i, k, gradients[i]))
-            for states in self.traced_states:
-                arguments += (states[i],)
-            arguments += slots[k]
-            done += (self.traced_updates[self.traced_group_update[k]](*arguments),)
+            if is_rows(gradients[i]):
+                done += (self._traced_sparse_update(i, k, gradients[i], slots[k]),)
+            else:
+                done += (self._traced_dense_update(i, k, self._traced_gradient(i, k, gradients[i]), slots[k]),)
         for j in range(len(self.traced_scalar_states)):
             state = self.traced_scalar_states[j]
             value = ops.cast(values[self.traced_step_slot_count + j], state.dtype)
@@ -126,6 +131,54 @@ class TracedStep(nn.Cell):
         if self.scales_gradient and self.need_scale:
             result = scaled(result, self.reciprocal_scale_wide)
         return result
+
+    def _traced_dense_update(self, i: int, k: int, gradient: Any, slots: Any) -> Any:
+        arguments: Any = (self.parameters[i], gradient)
+        for states in self.traced_states:
+            arguments += (states[i],)
+        arguments += slots
+        return self.traced_updates[self.traced_group_update[k]](*arguments)
+
+    def _traced_check_rows(self, i: int, gradient: Any) -> Any:
+        """Refuse a sparse gradient that does not fit, before anything is changed."""
+        if self.sparse == "none":
+            raise TypeError("a gradient is sparse, which this optimizer does not support; make it dense")
+        indices, values, shape = rows_of(gradient)
+        table = self.parameters[i].shape
+        if shape != table:
+            raise ValueError(f"a sparse gradient is for shape {shape}, the parameter has {table}")
+        if indices.shape[0] > 0:
+            if ops.logical_or(indices.min() < 0, indices.max() >= table[0]):
+                raise ValueError("a sparse gradient has an index outside its table")
+        return values
+
+    def _traced_sparse_update(self, i: int, k: int, gradient: Any, slots: Any) -> Any:
+        indices, values, shape = rows_of(gradient)
+        kind = self.traced_group_type[k]
+        if indices.shape[0] == 0:
+            if self.sparse == "exact":
+                return self._traced_dense_update(i, k, ops.zeros(shape, kind), slots)
+            return True
+        rows = indices
+        values = ops.cast(values, kind)
+        if self.unique:
+            rows, places = ops.unique(indices)
+            values = ops.unsorted_segment_sum(values, places, rows.shape[0])
+        if self.decays_gradient and self.decay_flags[i]:
+            own = ops.cast(ops.gather(self.parameters[i], rows, 0), kind)
+            values = decayed(values, own, self.loss_scale_wide * self._decay_of(i))
+        if self.grad_centralization_flags[i]:
+            values = centralized(values)
+        if self.scales_gradient and self.need_scale:
+            values = scaled(values, self.reciprocal_scale_wide)
+        if self.sparse == "exact":
+            dense = ops.unsorted_segment_sum(values, rows, shape[0])
+            return self._traced_dense_update(i, k, dense, slots)
+        arguments: Any = (rows, self.parameters[i], values)
+        for states in self.traced_states:
+            arguments += (states[i],)
+        arguments += slots
+        return self.traced_row_updates[self.traced_group_update[k]](*arguments)
 
     def _traced_result(self, done: Any) -> Any:
         if self.returns == "each":
