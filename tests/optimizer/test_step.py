@@ -176,6 +176,35 @@ def test_a_rate_that_is_set_between_steps_holds_at_the_next(mode):
     assert w.asnumpy().tolist() == [0.25]
 
 
+def test_a_rate_that_is_set_reaches_a_compiled_function():
+    w = parameter("w", [1.0])
+    optimizer = Descent([w], learning_rate=0.5)
+
+    @mindspore.jit
+    def step(gradient):
+        return optimizer((gradient,))
+
+    step(tensor([1.0]))
+    optimizer.learning_rate.set_data(Tensor(0.25, mindspore.float32))
+    step(tensor([1.0]))
+    assert w.asnumpy().tolist() == [0.25]
+    with pytest.raises(ValueError, match=r"learning_rate: a value of shape \(2,\)"):
+        optimizer.learning_rate.set_data(tensor([1.0, 2.0]))
+
+
+def test_what_was_loaded_is_not_written_to():
+    w = parameter("w", [1.0, 1.0])
+    optimizer = SignDescent([w], learning_rate=0.5)
+    loaded = {"w": parameter("w", [5.0, 5.0]), "global_step": mindspore.Parameter(tensor([3], np.int32))}
+    mindspore.load_param_into_net(optimizer, loaded)
+    for _ in range(2):
+        optimizer((tensor([1.0, 1.0]),))
+    assert w.asnumpy().tolist() == [4.0, 4.0]
+    assert optimizer.global_step.asnumpy().tolist() == [5]
+    assert loaded["w"].asnumpy().tolist() == [5.0, 5.0]
+    assert loaded["global_step"].asnumpy().tolist() == [3]
+
+
 @pytest.mark.parametrize("name", ["float32", "float16", "bfloat16", "float64"])
 def test_every_parameter_dtype_in_every_mode(mode, name):
     kind = getattr(mindspore, name)

@@ -44,4 +44,4 @@ def array_at(address: int, size: int, dtype: str) -> np.ndarray[Any, Any]:
     if size == 0:
         return np.empty(0, dtype=kind)
     buffer = (ctypes.c_char * (int(size) * kind.itemsize)).from_address(int(address))
-    return np.ndarray((int(size),), dtype=kind, buffer=buffer)
+    return np.ndarray((int(size),), dtype=kind, buffer=memoryview(buffer))

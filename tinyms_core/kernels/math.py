@@ -24,7 +24,9 @@ import numpy as np
 __all__ = [
     "absolute",
     "exp",
+    "expm1",
     "log",
+    "log1p",
     "maximum",
     "mean",
     "minimum",
@@ -67,6 +69,8 @@ FUNCTIONS = {
         Function("sqrt", 1, "_sqrt({0})", "np.sqrt({0})", "ops.sqrt({0})"),
         Function("exp", 1, "_exp({0})", "np.exp({0})", "ops.exp({0})"),
         Function("log", 1, "_log({0})", "np.log({0})", "ops.log({0})"),
+        Function("expm1", 1, "_expm1({0})", "np.expm1({0})", "ops.expm1({0})"),
+        Function("log1p", 1, "_log1p({0})", "np.log1p({0})", "ops.log1p({0})"),
         Function("absolute", 1, "abs({0})", "abs({0})", "ops.abs({0})"),
         Function("sign", 1, "_sign({0})", "np.sign({0})", "ops.sign({0})"),
         Function("maximum", 2, "max({0}, {1})", "_maximum({0}, {1})", "ops.maximum({0}, {1})"),
@@ -100,6 +104,16 @@ def exp(x: Any) -> Any:
 def log(x: Any) -> Any:
     """The natural logarithm of each element."""
     return np.log(x)
+
+
+def expm1(x: Any) -> Any:
+    """e to the power of each element, less 1, with all digits also where that is small."""
+    return np.expm1(x)
+
+
+def log1p(x: Any) -> Any:
+    """The natural logarithm of 1 plus each element, with all digits also where the element is small."""
+    return np.log1p(x)
 
 
 def absolute(x: Any) -> Any:
@@ -165,6 +179,8 @@ HOST_NAMESPACE: dict[str, Any] = {
     "_sqrt": _host_sqrt,
     "_exp": _math.exp,
     "_log": _math.log,
+    "_expm1": _math.expm1,
+    "_log1p": _math.log1p,
     "_sign": _host_sign,
 }
 
@@ -173,6 +189,8 @@ _SYNONYMS: tuple[tuple[Callable[..., Any], str], ...] = (
     (_math.sqrt, "sqrt"),
     (_math.exp, "exp"),
     (_math.log, "log"),
+    (_math.expm1, "expm1"),
+    (_math.log1p, "log1p"),
     (_math.pow, "power"),
     (_math.fabs, "absolute"),
     (builtins.abs, "absolute"),
@@ -182,6 +200,8 @@ _SYNONYMS: tuple[tuple[Callable[..., Any], str], ...] = (
     (np.sqrt, "sqrt"),
     (np.exp, "exp"),
     (np.log, "log"),
+    (np.expm1, "expm1"),
+    (np.log1p, "log1p"),
     (np.absolute, "absolute"),
     (np.sign, "sign"),
     (np.maximum, "maximum"),

@@ -85,17 +85,10 @@ COMPUTE = mindspore.{compute}
 '''
 
 
-# On CPU neither Assign nor ScatterUpdate has a kernel for bfloat16; the in-place copy has.
+# On CPU, Assign has no kernel for bfloat16; the in-place copy has.
 _WRITES = {
     "bfloat16": "{slot}.copy_(ops.cast({value}, mindspore.bfloat16))",
     "other": "ops.assign({slot}, ops.cast({value}, mindspore.{kind}))",
-}
-_ROW_WRITES = {
-    "bfloat16": (
-        "{slot}.copy_(ops.cast(ops.tensor_scatter_update(ops.cast({slot}, COMPUTE), rows.expand_dims(1), {value}), "
-        "mindspore.bfloat16))"
-    ),
-    "other": "ops.scatter_update({slot}, rows, ops.cast({value}, mindspore.{kind}))",
 }
 
 
@@ -151,35 +144,19 @@ def _scalar_state(program: Program, fixed: dict[str, float], constants: dict[str
 
 
 def _update_source(program: Program, parameter: str) -> str:
-    arguments = ", ".join((*program.tensors, *program.slots))
-    lines = [f"def new_values({arguments}):"]
+    """``update``, which computes every new value before it assigns the first."""
+    lines = [f"def update({', '.join((*program.tensors, *program.slots))}):"]
     for tensor in program.tensors:
         value = tensor if tensor == GRADIENT else f"ops.cast({tensor}, COMPUTE)"
         lines.append(f"    {tensor}__0 = {value}")
     lines += [f"    {line}" for line in _ordered_body(program)]
-    results = "".join(f"{store.name}, " for store in program.stores)
-    lines += [f"    return ({results})", "", ""]
-    lines += _writer_source(program, f"def update({arguments}):", f"new_values({arguments})", parameter, _WRITES)
-    rows = ", ".join(t if t == GRADIENT else f"ops.gather({t}, rows, 0)" for t in program.tensors)
-    rows = ", ".join((rows, *program.slots))
-    lines += _writer_source(
-        program, f"def update_rows(rows, {arguments}):", f"new_values({rows})", parameter, _ROW_WRITES
-    )
-    return "\n".join(lines) + "\n"
-
-
-def _writer_source(
-    program: Program, signature: str, values: str, parameter: str, writes: dict[str, str]
-) -> list[str]:
-    """A function that computes the new values and then writes them."""
-    lines = [signature, f"    values = {values}"]
     # What is returned hangs on every assignment, or a graph with a constant result would drop them.
     lines.append("    done = True")
-    for index, store in enumerate(program.stores):
+    for store in program.stores:
         kind = parameter if store.slot == PARAMETER else compute_type(parameter)
-        written = writes.get(kind, writes["other"]).format(slot=store.slot, value=f"values[{index}]", kind=kind)
+        written = _WRITES.get(kind, _WRITES["other"]).format(slot=store.slot, value=store.name, kind=kind)
         lines.append(f"    done = ops.depend(done, {written})")
-    return [*lines, "    return done", "", ""]
+    return "\n".join([*lines, "    return done", ""])
 
 
 def _ordered_body(program: Program) -> list[str]:

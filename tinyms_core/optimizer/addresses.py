@@ -7,7 +7,7 @@ for work that is still queued on the tensor.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from mindspore import Parameter, Tensor
@@ -26,19 +26,28 @@ def wait_for_queued_work() -> None:
     _pynative_executor.sync()
 
 
+def address_of(parameter: Parameter) -> int:
+    """Where a Parameter's memory is now."""
+    return int(_address(parameter))
+
+
 class ParameterAddresses:
-    """The addresses of Parameters that a kernel writes to, checked at every step.
+    """The addresses of Parameters that are written in place, checked at every step.
+
+    A Parameter that was given other memory shares it with where it came from, a loaded checkpoint say. It
+    gets a copy of its own before it is written to.
 
     Arguments:
         tensors: rows of Parameters: the parameters themselves, then each state.
+        known: where each Parameter was when the optimizer was built, by identity.
     """
 
-    def __init__(self, tensors: Sequence[Sequence[Parameter]]) -> None:
+    def __init__(self, tensors: Sequence[Sequence[Parameter]], known: Mapping[int, int]) -> None:
         self._flat = [parameter for row in tensors for parameter in row]
         self._kinds = [parameter.dtype for parameter in self._flat]
         self._shape = (len(tensors), len(tensors[0]))
-        self._known: list[int] = []
-        self._array: Integers = np.empty(self._shape, dtype=np.int64)
+        self._known = [known[id(parameter)] for parameter in self._flat]
+        self._array = np.array(self._known, dtype=np.int64).reshape(self._shape)
 
     def current(self) -> Integers:
         """The addresses now, shape (rows, tensors).
@@ -48,22 +57,23 @@ class ParameterAddresses:
         """
         found = list(map(_address, self._flat))
         if found != self._known:
-            found = self._revalidated(found)
-            self._array = np.array(found, dtype=np.int64).reshape(self._shape)
-            self._known = found
+            self._own(found)
+            self._known = list(map(_address, self._flat))
+            self._array = np.array(self._known, dtype=np.int64).reshape(self._shape)
         return self._array
 
-    def _revalidated(self, found: list[int]) -> list[int]:
-        for parameter, kind in zip(self._flat, self._kinds, strict=True):
+    def _own(self, found: list[int]) -> None:
+        moved = [i for i, (now, before) in enumerate(zip(found, self._known, strict=True)) if now != before]
+        for index in moved:
+            parameter, kind = self._flat[index], self._kinds[index]
             if parameter.dtype != kind:
                 raise TypeError(
                     f"parameter {parameter.name!r} is now of {parameter.dtype}, but was of {kind} when the "
                     "optimizer was built; build the optimizer after changing dtypes"
                 )
-            if not parameter.is_contiguous():
-                # Rebound to a view, such as a transposed tensor, where a kernel walks memory in order.
-                parameter.set_data(parameter.contiguous())
-        return list(map(_address, self._flat))
+        for index in moved:
+            # A copy is also contiguous, where the new memory may be a view such as a transposed tensor.
+            self._flat[index].set_data(Tensor(self._flat[index]).contiguous().copy())
 
 
 def gradient_addresses(gradients: Sequence[Tensor]) -> tuple[list[int], Sequence[Tensor]]:

@@ -15,6 +15,7 @@ from mindspore.nn.layer.container import CellList
 
 from tinyms_core.kernels.program import Program, analyse
 from tinyms_core.kernels.rule import SUPPLIED_SCALARS, Rule
+from tinyms_core.optimizer.addresses import address_of
 from tinyms_core.optimizer.copying import copy_optimizer, rebuild_optimizer, snapshot
 from tinyms_core.optimizer.distributed import broadcast_parameters
 from tinyms_core.optimizer.dtypes import DTYPES, dtype_name, wide_name
@@ -193,6 +194,9 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
             setattr(self, slots[name].attribute, held_state)
 
     def _set_execution(self) -> None:
+        written = [*self.parameters, self.global_step, *self.scalar_states.values()]
+        written += [parameter for row in self.states.values() for parameter in row]
+        self.built_addresses = {id(parameter): address_of(parameter) for parameter in written}
         # Two threads that step one optimizer take turns.
         self._step_lock = threading.Lock()
         self._host_step: HostStep | None = None

@@ -6,7 +6,7 @@ from typing import Any
 
 from mindspore import nn, ops
 
-from tinyms_core.optimizer.gradients import centralized, decayed, scaled
+from tinyms_core.kernels.traced_gradients import centralized, decayed, scaled
 
 
 class GradientMethods(nn.Cell):

@@ -8,6 +8,7 @@ in float64 use that one for as long as the Parameter holds its rounding.
 from __future__ import annotations
 
 import math
+import types
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,6 +20,27 @@ from mindspore.nn.learning_rate_schedule import LearningRateSchedule
 from tinyms_core.optimizer.validation import describe, is_number
 
 _EXPECTED = "a float or int >= 0, a 0-d or 1-D Tensor, an iterable of such numbers, or a LearningRateSchedule"
+
+
+def rate_parameter(value: Any, name: str) -> Parameter:
+    """A Parameter for rates, which `set_data` writes in place.
+
+    A compiled `ms.jit` function keeps the memory that a Parameter had when it was compiled, so a rate that
+    is given other memory would not reach it.
+    """
+    parameter = Parameter(Tensor(value, mindspore.float32), name=name, requires_grad=False)
+    parameter.set_data = types.MethodType(_set_in_place, parameter)
+    return parameter
+
+
+def _set_in_place(parameter: Parameter, data: Any, slice_shape: bool = False) -> Parameter:
+    value = data if isinstance(data, Tensor) else Tensor(data, parameter.dtype)
+    if not slice_shape and tuple(value.shape) != tuple(parameter.shape):
+        raise ValueError(
+            f"{parameter.name}: a value of shape {tuple(value.shape)} cannot replace one of {tuple(parameter.shape)}"
+        )
+    ops.assign(parameter, value.astype(parameter.dtype))
+    return parameter
 
 
 class FixedRate(nn.Cell):
@@ -33,7 +55,7 @@ class FixedRate(nn.Cell):
 
     def __init__(self, value: float, name: str) -> None:
         super().__init__(auto_prefix=False)
-        self.learning_rate = Parameter(Tensor(value, mindspore.float32), name=name)
+        self.learning_rate = rate_parameter(value, name)
         self.exact = float(value)
         self.rounded_value = float(np.float32(value))
         self.rounded = Tensor(self.rounded_value, mindspore.float32)
@@ -72,7 +94,7 @@ class ListedRate(LearningRateSchedule):
     def __init__(self, values: list[float], name: str) -> None:
         super().__init__()
         rounded = np.asarray(values, dtype=np.float32)
-        self.learning_rate = Parameter(Tensor(rounded), name=name)
+        self.learning_rate = rate_parameter(rounded, name)
         self.length = len(values)
         self.exact = [float(value) for value in values]
         self.rounded_values = [float(value) for value in rounded]

@@ -32,7 +32,7 @@ class SparseStep:
         self._kind = optimizer._parameter_kinds[index]
         self._centralize = setting.centralize
         self._tensors = [setting.parameter, *(row[index] for row in optimizer.states.values())]
-        self._addresses = ParameterAddresses([[tensor] for tensor in self._tensors])
+        self._addresses = ParameterAddresses([[tensor] for tensor in self._tensors], optimizer.built_addresses)
 
     def __call__(self, gradient: SparseGradient, scalars: dict[str, float]) -> None:
         """Do the step; ``scalars`` are those of the parameter's group, by name."""

@@ -73,7 +73,7 @@ class _Bucket:
         self.groups = np.array(groups, dtype=np.int64)
         self.batch = make_batch([p.size for p in parameters], [_row_length(settings[i]) for i in members])
         states = [[row[i] for i in members] for row in optimizer.states.values()]
-        self.addresses = ParameterAddresses([parameters, *states])
+        self.addresses = ParameterAddresses([parameters, *states], optimizer.built_addresses)
 
     def run(self, gradients: Sequence[Tensor], scalars: list[dict[str, float]]) -> None:
         found, alive = gradient_addresses([gradients[i] for i in self.members])
@@ -113,6 +113,8 @@ class HostStep:
         self._bucket_kinds: list[Any] = []
         self._buckets: list[_Bucket] = []
         self._sparse_steps: dict[int, SparseStep] = {}
+        counters = [optimizer.global_step, *optimizer.scalar_states.values()]
+        self._counters = ParameterAddresses([counters], optimizer.built_addresses)
 
     def __call__(self, gradients: Sequence[Tensor]) -> None:
         """Do one step; on an error nothing has changed."""
@@ -122,6 +124,7 @@ class HostStep:
         wait_for_queued_work()
         step = int(optimizer.global_step.asnumpy()[0])
         scalars, scalar_state = self._scalars(step)
+        self._counters.current()
         for bucket in self._buckets_for(kinds):
             bucket.run(gradients, scalars)
         for index, gradient in sparse.items():

@@ -12,8 +12,8 @@ from tinyms_core.kernels.cpu import compute_type
 from tinyms_core.kernels.program import Program
 from tinyms_core.kernels.rule import SUPPLIED_SCALARS
 from tinyms_core.kernels.traced import trace_program
+from tinyms_core.kernels.traced_gradients import check_gradient, prepared
 from tinyms_core.optimizer.dtypes import DTYPES, dtype_name
-from tinyms_core.optimizer.gradients import centralized, decayed, is_rows, rows_of, scaled
 
 
 class TracedFunction(nn.Cell):
@@ -42,9 +42,6 @@ class TracedStep(nn.Cell):
         first = programs[storages[0]]
         self.traced_scalars = TracedFunction(first.module.step_scalars)
         self.traced_updates = CellList([TracedFunction(programs[k].module.update) for k in storages], auto_prefix=False)
-        self.traced_row_updates = CellList(
-            [TracedFunction(programs[kind].module.update_rows) for kind in storages], auto_prefix=False
-        )
         self.traced_group_rate = tuple(group.rate_index for group in groups)
         self.traced_group_wide = tuple(group.wide for group in groups)
         self.traced_group_member = tuple(group.member for group in groups)
@@ -62,6 +59,11 @@ class TracedStep(nn.Cell):
             tuple(Tensor(value, DTYPES[compute_type(group.kind)]) for value in first.fixed.values()) for group in groups
         )
         self.traced_states = tuple(self.states.values())
+        self.traced_flags = tuple(
+            (self.decays_gradient and s.decays, s.centralize, self.scales_gradient and self.need_scale)
+            for s in self.settings
+        )
+        self.traced_names = tuple(f"{self.name}: the gradient of {s.parameter.name!r}" for s in self.settings)
         self.traced_scalar_states = tuple(self.scalar_states.values())
         held = [getattr(self, f"held_{name}") for name in self.saved_hyperparameters]
         self.traced_held = CellList(held, auto_prefix=False)
@@ -74,8 +76,7 @@ class TracedStep(nn.Cell):
             if self.global_step[0] >= self.rate_limit:
                 raise ValueError(self.rate_limit_message)
         for i in range(self.param_length):
-            if is_rows(gradients[i]):
-                self._traced_check_rows(i, gradients[i])
+            check_gradient(self.parameters[i], gradients[i], self.traced_names[i])
         slots: Any = ()
         values: Any = ()
         for k in range(self.traced_group_count):
@@ -84,10 +85,14 @@ class TracedStep(nn.Cell):
         done: Any = ()
         for i in range(self.param_length):
             k = self.traced_group_of[i]
-            if is_rows(gradients[i]):
-                done += (self._traced_sparse_update(i, k, gradients[i], slots[k]),)
-            else:
-                done += (self._traced_dense_update(i, k, self._traced_gradient(i, k, gradients[i]), slots[k]),)
+            kind = self.traced_group_type[k]
+            factors = (self.loss_scale_wide * self._decay_of(i), self.reciprocal_scale_wide)
+            gradient = prepared(gradients[i], self.parameters[i], kind, factors, self.traced_flags[i])
+            arguments: Any = (self.parameters[i], gradient)
+            for states in self.traced_states:
+                arguments += (states[i],)
+            arguments += slots[k]
+            done += (self.traced_updates[self.traced_group_update[k]](*arguments),)
         for j in range(len(self.traced_scalar_states)):
             state = self.traced_scalar_states[j]
             value = ops.cast(values[self.traced_step_slot_count + j], state.dtype)
@@ -117,68 +122,6 @@ class TracedStep(nn.Cell):
         for index in self.traced_slot_order:
             ordered += (ready[index],)
         return ordered
-
-    def _traced_gradient(self, i: int, k: int, gradient: Any) -> Any:
-        if gradient.shape != self.parameters[i].shape:
-            raise ValueError(
-                f"a gradient of shape {gradient.shape} for a parameter of shape {self.parameters[i].shape}"
-            )
-        result = ops.cast(gradient, self.traced_group_type[k])
-        if self.decays_gradient and self.decay_flags[i]:
-            result = decayed(result, self.parameters[i], self.loss_scale_wide * self._decay_of(i))
-        if self.grad_centralization_flags[i]:
-            result = centralized(result)
-        if self.scales_gradient and self.need_scale:
-            result = scaled(result, self.reciprocal_scale_wide)
-        return result
-
-    def _traced_dense_update(self, i: int, k: int, gradient: Any, slots: Any) -> Any:
-        arguments: Any = (self.parameters[i], gradient)
-        for states in self.traced_states:
-            arguments += (states[i],)
-        arguments += slots
-        return self.traced_updates[self.traced_group_update[k]](*arguments)
-
-    def _traced_check_rows(self, i: int, gradient: Any) -> Any:
-        """Refuse a sparse gradient that does not fit, before anything is changed."""
-        if self.sparse == "none":
-            raise TypeError("a gradient is sparse, which this optimizer does not support; make it dense")
-        indices, values, shape = rows_of(gradient)
-        table = self.parameters[i].shape
-        if shape != table:
-            raise ValueError(f"a sparse gradient is for shape {shape}, the parameter has {table}")
-        if indices.shape[0] > 0:
-            if ops.logical_or(indices.min() < 0, indices.max() >= table[0]):
-                raise ValueError("a sparse gradient has an index outside its table")
-        return values
-
-    def _traced_sparse_update(self, i: int, k: int, gradient: Any, slots: Any) -> Any:
-        indices, values, shape = rows_of(gradient)
-        kind = self.traced_group_type[k]
-        if indices.shape[0] == 0:
-            if self.sparse == "exact":
-                return self._traced_dense_update(i, k, ops.zeros(shape, kind), slots)
-            return True
-        rows = indices
-        values = ops.cast(values, kind)
-        if self.unique:
-            rows, places = ops.unique(indices)
-            values = ops.unsorted_segment_sum(values, places, rows.shape[0])
-        if self.decays_gradient and self.decay_flags[i]:
-            own = ops.cast(ops.gather(self.parameters[i], rows, 0), kind)
-            values = decayed(values, own, self.loss_scale_wide * self._decay_of(i))
-        if self.grad_centralization_flags[i]:
-            values = centralized(values)
-        if self.scales_gradient and self.need_scale:
-            values = scaled(values, self.reciprocal_scale_wide)
-        if self.sparse == "exact":
-            dense = ops.unsorted_segment_sum(values, rows, shape[0])
-            return self._traced_dense_update(i, k, dense, slots)
-        arguments: Any = (rows, self.parameters[i], values)
-        for states in self.traced_states:
-            arguments += (states[i],)
-        arguments += slots
-        return self.traced_row_updates[self.traced_group_update[k]](*arguments)
 
     def _traced_result(self, done: Any) -> Any:
         if self.returns == "each":

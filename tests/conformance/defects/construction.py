@@ -6,13 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from mindspore import Parameter
 
 from tests.conformance.defects.planting import planted
-from tests.conformance.defects.sound import SoundAdam, SoundMomentum
+from tests.conformance.defects.sound import SoundAdam, SoundMomentum, SoundTrust
+from tinyms_core import Capabilities
 
 
-@planted("**kwargs swallow a misspelled argument.", "unknown_keyword_raises")
+@planted("A catch-all for keywords swallows a misspelled argument.", "unknown_keyword_raises")
 class SwallowsTypos(SoundMomentum):
     def __init__(self, params: Any, learning_rate: Any = 0.1, **more: Any) -> None:
         known = {"momentum", "weight_decay", "loss_scale", "use_nesterov"} & set(more)
@@ -62,8 +64,7 @@ class TakesTwice(SoundMomentum):
             for group in params:
                 own = [p for p in group.get("params", ()) if id(p) not in seen]
                 seen.update(map(id, own))
-                if own or "params" not in group:
-                    chosen.append({**group, "params": own} if own else group)
+                chosen.append({**group, "params": own} if own else group)
             params = chosen
         super().__init__(params, *arguments, **named)
 
@@ -98,7 +99,7 @@ class SpeechlessError(SoundMomentum):
             raise type(error)("wrong argument") from None
 
 
-@planted("A negative learning rate is taken.", "bad_hyperparameters_raise")
+@planted("A negative learning rate is taken.", "bad_learning_rate_raises")
 class TakesNegativeRate(SoundMomentum):
     def __init__(self, params: Any, learning_rate: Any = 0.1, *more: Any, **named: Any) -> None:
         if isinstance(learning_rate, float) and learning_rate < 0:
@@ -106,7 +107,35 @@ class TakesNegativeRate(SoundMomentum):
         super().__init__(params, learning_rate, *more, **named)
 
 
-@planted("A generator of groups is read twice, so that it is empty the second time.", "generator_groups_equal_list")
+@planted("A negative weight decay is taken.", "bad_weight_decay_raises")
+class TakesNegativeDecay(SoundTrust):
+    def __init__(
+        self, params: Any, learning_rate: Any = 0.1, momentum: Any = 0.9, weight_decay: Any = 0.0, *more: Any
+    ) -> None:
+        if isinstance(weight_decay, float) and weight_decay < 0:
+            weight_decay = -weight_decay
+        super().__init__(params, learning_rate, momentum, weight_decay, *more)
+
+
+@planted("A loss scale of zero is taken for none.", "bad_loss_scale_raises")
+class TakesZeroScale(SoundMomentum):
+    def __init__(self, *arguments: Any, loss_scale: Any = 1.0, **named: Any) -> None:
+        super().__init__(*arguments, loss_scale=1.0 if loss_scale == 0 else loss_scale, **named)
+
+
+@planted("Numbers of numpy are refused.", "number_types_accepted", sign="float64")
+class RefusesNumpy(SoundMomentum):
+    def __init__(self, params: Any, learning_rate: Any = 0.1, *more: Any, **named: Any) -> None:
+        if isinstance(learning_rate, np.generic):
+            raise TypeError(f"'learning_rate' must be a float, got {type(learning_rate).__name__}")
+        super().__init__(params, learning_rate, *more, **named)
+
+
+@planted(
+    "A generator of groups is read twice, so that it is empty the second time.",
+    "generator_groups_equal_list",
+    sign="'params' is empty",
+)
 class ReadsTwice(SoundMomentum):
     def __init__(self, params: Any, *arguments: Any, **named: Any) -> None:
         self.count_of_groups = sum(1 for _ in params) if hasattr(params, "__next__") else len(params)
@@ -120,3 +149,57 @@ class LosesTheLast(SoundMomentum):
             params = list(params)
             params = params[:-1] or params
         super().__init__(params, *arguments, **named)
+
+
+@planted(
+    "A group's own rate is taken, though the capability is not declared.",
+    "grouped_rates_refused",
+    capabilities=Capabilities(grouped_rates=False),
+)
+class UndeclaredGroupRates(SoundMomentum):
+    pass
+
+
+@planted(
+    "Schedules are taken, though the capability is not declared.",
+    "dynamic_rates_refused",
+    capabilities=Capabilities(dynamic_rates=False),
+)
+class UndeclaredSchedules(SoundMomentum):
+    pass
+
+
+@planted(
+    "Weight decay is taken, though the capability is not declared.",
+    "weight_decay_refused",
+    capabilities=Capabilities(weight_decay="none"),
+)
+class UndeclaredDecay(SoundMomentum):
+    pass
+
+
+@planted(
+    "A loss scale is taken, though the capability is not declared.",
+    "loss_scale_refused",
+    capabilities=Capabilities(loss_scale=False),
+)
+class UndeclaredScale(SoundMomentum):
+    pass
+
+
+@planted(
+    "float16 is taken, though it is not declared.",
+    "undeclared_dtypes_refused",
+    capabilities=Capabilities(dtypes=("float32", "bfloat16", "float64")),
+)
+class UndeclaredDtype(SoundMomentum):
+    pass
+
+
+@planted(
+    "A graph is run, though the mode is not declared.",
+    "undeclared_modes_refused",
+    capabilities=Capabilities(modes=("pynative", "jit")),
+)
+class UndeclaredMode(SoundMomentum):
+    pass

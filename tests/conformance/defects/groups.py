@@ -96,7 +96,7 @@ class Late(LearningRateSchedule):
         return self.schedule(step + 1)
 
 
-@planted("A schedule is called with a step counted from 1.", "schedule_rates")
+@planted("A schedule is called with a step counted from 1.", "rate_forms")
 class LateSchedule(SoundMomentum):
     def __init__(self, params: Any, learning_rate: Any = 0.1, *arguments: Any, **named: Any) -> None:
         if isinstance(learning_rate, LearningRateSchedule):
@@ -104,7 +104,7 @@ class LateSchedule(SoundMomentum):
         super().__init__(params, learning_rate, *arguments, **named)
 
 
-@planted("Listed rates are counted from 1.", "listed_rates")
+@planted("Listed rates are counted from 1.", "rate_forms")
 class ListFromOne(SoundMomentum):
     def __init__(self, params: Any, learning_rate: Any = 0.1, *arguments: Any, **named: Any) -> None:
         if isinstance(learning_rate, list):
@@ -112,7 +112,7 @@ class ListFromOne(SoundMomentum):
         super().__init__(params, learning_rate, *arguments, **named)
 
 
-@planted("Of a 1-D Tensor of rates only the first is used.", "tensor_rates")
+@planted("Of a 1-D Tensor of rates only the first is used.", "rate_forms")
 class FirstOfTensor(SoundMomentum):
     def __init__(self, params: Any, learning_rate: Any = 0.1, *arguments: Any, **named: Any) -> None:
         if isinstance(learning_rate, Tensor) and learning_rate.ndim == 1:
@@ -120,7 +120,7 @@ class FirstOfTensor(SoundMomentum):
         super().__init__(params, learning_rate, *arguments, **named)
 
 
-@planted("An iterable of rates loses its order.", "iterable_rates")
+@planted("An iterable of rates loses its order.", "rate_forms")
 class SortedRates(SoundMomentum):
     def __init__(self, params: Any, learning_rate: Any = 0.1, *arguments: Any, **named: Any) -> None:
         if hasattr(learning_rate, "__next__"):
@@ -187,11 +187,13 @@ class DecaysEverything(SoundMomentum):
         return True
 
 
-@planted("A step is counted twice.", "step_advances_once")
+@planted("The first step is counted twice.", "step_advances_once")
 class CountsTwice(SoundAdam):
     def __call__(self, gradients: Any) -> Any:
+        first = int(self.global_step.asnumpy()[0]) == 0
         result = super().__call__(gradients)
-        self.global_step.set_data(Tensor(self.global_step.asnumpy() + 1))
+        if first:
+            self.global_step.set_data(Tensor(self.global_step.asnumpy() + 1))
         return result
 
 
@@ -201,3 +203,17 @@ class GetLrAdvances(SoundMomentum):
         rate = super().get_lr()
         self.next_step()
         return rate
+
+
+@planted("A parameter of another optimizer is given a rate.", "get_lr_parameter")
+class RatesForStrangers(SoundMomentum):
+    def get_lr_parameter(self, param: Any) -> Any:
+        if isinstance(param, Parameter):
+            return self.learning_rate
+        return super().get_lr_parameter(param)
+
+
+@planted("The public decay_weight does nothing, though a step decays.", "preprocessing_methods")
+class DecaysInSecret(SoundMomentum):
+    def decay_weight(self, gradients: Any) -> Any:
+        return gradients

@@ -7,16 +7,28 @@ from dataclasses import replace
 from typing import Any
 
 from tests.conformance.defects.planting import declared, planted
-from tests.conformance.defects.sound import SoundAdam, SoundMomentum
+from tests.conformance.defects.sound import SoundMomentum, SoundTrust
 from tinyms_core import Hyperparameter, StateSlot
 from tinyms_core.optimizer.copying import rebuild_optimizer, snapshot
 
 MOMENTUM = SoundMomentum.spec
 
+EAGER_PLUGIN = """
+import mindspore
+
+from tinyms_core import OptimizerSpec, hookimpl
+
+
+@hookimpl
+def tinyms_optimizers():
+    return [OptimizerSpec("eager_listing", "tinyms_eager.optimizer:EagerListing")]
+"""
+
 
 @planted(
     "The implementation that the specification names does not exist.",
     "name_resolves",
+    sign="NoSuchClass",
     implementation=f"{__name__}:NoSuchClass",
 )
 class Nowhere(SoundMomentum):
@@ -25,7 +37,7 @@ class Nowhere(SoundMomentum):
 
 @planted(
     "The specification names another optimizer's class.",
-    "name_resolves",
+    "metadata_matches_class",
     implementation="tests.conformance.defects.sound:SoundAdam",
 )
 class AnotherClass(SoundMomentum):
@@ -127,7 +139,7 @@ class StatelessPickle(SoundMomentum):
 
 @planted(
     "The specification declares a state that does not exist.",
-    "state_size_declared",
+    "metadata_matches_signature",
     state=(*MOMENTUM.state, StateSlot("u", prefix="variance")),
 )
 class InventedState(SoundMomentum):
@@ -153,7 +165,21 @@ class ScaleWithoutArgument(SoundMomentum):
 
 
 @planted(
-    "Importing the module that states the optimizer imports MindSpore.", "listing_is_lazy", implementation=SoundAdam
+    "An optimizer whose step depends on the whole tensor does not say so.",
+    "metadata_matches_signature",
+    capabilities=replace(SoundTrust.spec.capabilities, layerwise=False),
 )
-class EagerListing(SoundAdam):
+class ClaimsElementwise(SoundTrust):
+    pass
+
+
+@planted(
+    "Importing the module that states the optimizer imports MindSpore.",
+    "listing_is_lazy",
+    sign="listing it imports mindspore",
+    plugin=EAGER_PLUGIN,
+    implementation="tinyms_eager.optimizer:EagerListing",
+    distribution="tinyms-eager",
+)
+class EagerListing(SoundMomentum):
     pass

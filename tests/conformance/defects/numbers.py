@@ -10,14 +10,12 @@ import mindspore
 import numpy as np
 from mindspore import Tensor, ops
 
-from tests.conformance.defects.planting import OwnKernel, declared, planted
+from tests.conformance.defects.planting import declared, planted
 from tests.conformance.defects.sound import SoundAdam, SoundMomentum, SoundTrust
 from tinyms_core import math, rule
 from tinyms_core.kernels.batch import Batch
 from tinyms_core.kernels.cpu import CpuKernel
-from tinyms_core.kernels.program import analyse
 from tinyms_core.kernels.threads import thread_count
-from tinyms_core.optimizer.step import HostStep
 
 
 @rule(state=("m", "v", "beta1_power"))
@@ -113,11 +111,14 @@ class LivelyFlag(SoundMomentum):
     pass
 
 
-@planted("The kernel of the CPU leaves out Nesterov's term, the rule has it.", "kernel_parity")
+@planted(
+    "The kernel that is registered for the CPU lacks an option, which so has an effect in graphs alone.",
+    "kernel_parity",
+    "options_have_effect",
+    kernel=no_option,
+)
 class KernelWithoutNesterov(SoundMomentum):
-    def _build_host_step(self) -> HostStep:
-        program = analyse(no_option, self.hyperparameters, frozenset(self.saved_hyperparameters))
-        return HostStep(self, program, CpuKernel)
+    pass
 
 
 class UnscaledDecay(CpuKernel):
@@ -129,12 +130,16 @@ class UnscaledDecay(CpuKernel):
         super().__call__(batch, addresses, groups, scalars)
 
 
-@planted("Decay is divided by the loss scale.", "loss_scale_invariance")
-class DecayScaled(OwnKernel, SoundMomentum):
-    kernel = UnscaledDecay
+@planted("Decay is divided by the loss scale.", "loss_scale_invariance", kernel=UnscaledDecay)
+class DecayScaled(SoundMomentum):
+    pass
 
 
-@planted("The loss scale is declared and taken, and gradients are not divided by it.", "loss_scale_invariance")
+@planted(
+    "The loss scale is declared and taken, and gradients are not divided by it.",
+    "loss_scale_invariance",
+    "loss_scale_wrapper_composes",
+)
 class ScaleIgnored(SoundMomentum):
     scales_gradient = False
 
@@ -154,9 +159,9 @@ class EightsOnly(CpuKernel):
         super().__call__(replace(batch, chunk_last=whole), addresses, groups, scalars)
 
 
-@planted("The elements after the last multiple of eight are skipped.", "tail_shapes")
-class TailSkipped(OwnKernel, SoundMomentum):
-    kernel = EightsOnly
+@planted("The elements after the last multiple of eight are skipped.", "tail_shapes", kernel=EightsOnly)
+class TailSkipped(SoundMomentum):
+    pass
 
 
 class SharedEvenly(CpuKernel):
@@ -168,9 +173,13 @@ class SharedEvenly(CpuKernel):
         super().__call__(replace(batch, **cut), addresses, groups, scalars)
 
 
-@planted("The chunks that cannot be shared evenly among the threads are skipped.", "thread_count_invariant")
-class RestForNobody(OwnKernel, SoundMomentum):
-    kernel = SharedEvenly
+@planted(
+    "The chunks that cannot be shared evenly among the threads are skipped.",
+    "thread_count_invariant",
+    kernel=SharedEvenly,
+)
+class RestForNobody(SoundMomentum):
+    pass
 
 
 def _as_if_contiguous(gradient: Tensor) -> Tensor:
@@ -189,13 +198,15 @@ class IgnoresStrides(SoundMomentum):
 @planted("A float16 parameter comes back as float32.", "dtype_preserved", dtypes=("float16",))
 class Upcasts(SoundMomentum):
     def __call__(self, gradients: Any) -> Any:
+        for parameter in self.parameters:
+            parameter.set_dtype(mindspore.float16)
         result = super().__call__(gradients)
         for parameter in self.parameters:
             parameter.set_dtype(mindspore.float32)
         return result
 
 
-@planted("All gradients are rounded to the narrowest of their dtypes.", "mixed_dtype", dtypes=None)
+@planted("All gradients are rounded to the narrowest of their dtypes.", "mixed_dtype")
 class NarrowestDtype(SoundMomentum):
     def __call__(self, gradients: Any) -> Any:
         if any(p.dtype == mindspore.float16 for p in self.parameters):

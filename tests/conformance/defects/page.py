@@ -10,6 +10,9 @@ from tinyms_core.conformance import list_checks
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "planted-defects.md"
 
+# The modules of defects, in the order of the kit's subjects.
+_SUBJECTS = ("identity", "construction", "groups", "numbers", "execution", "state")
+
 _HEADER = """\
 # Planted defects
 
@@ -32,8 +35,7 @@ def defects_page(defects: Iterable[Defect] = DEFECTS) -> str:
     """
     entries = list(defects)
     parts = [_HEADER]
-    modules = list(dict.fromkeys(_module(defect) for defect in entries))
-    for module in modules:
+    for module in _SUBJECTS:
         parts += [f"### {module.capitalize()}", "", "| defect | what is wrong | caught by |", "|---|---|---|"]
         for defect in entries:
             if _module(defect) == module:

@@ -10,9 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyms_core.kernels.cpu import CpuKernel
-from tinyms_core.optimizer.step import HostStep
-from tinyms_core.registry.specs import Hyperparameter, OptimizerSpec
+from tinyms_core.registry.specs import Hyperparameter, KernelSpec, OptimizerSpec
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,8 @@ class Defect:
             be the check's own: that the optimizer raised an error of its own accord does not count.
         modes: the modes to run; None for all that the optimizer declares.
         dtypes: the dtypes to run, likewise.
+        plugin: source of a module that states the optimizer, to be installed as the spec's distribution.
+        kernels: kernels to register for it.
     """
 
     name: str
@@ -39,6 +39,8 @@ class Defect:
     sign: str = ""
     modes: tuple[str, ...] | None = ("pynative",)
     dtypes: tuple[str, ...] | None = ("float32",)
+    plugin: str = ""
+    kernels: tuple[KernelSpec, ...] = ()
 
 
 PLANTED: list[Defect] = []
@@ -50,6 +52,8 @@ def planted(
     sign: str = "",
     modes: tuple[str, ...] | None = ("pynative",),
     dtypes: tuple[str, ...] | None = ("float32",),
+    plugin: str = "",
+    kernel: Any = None,
     **changes: Any,
 ) -> Callable[[type], type]:
     """Enter a class into the table of defects.
@@ -60,18 +64,21 @@ def planted(
         sign: a regular expression that the reasons must match.
         modes: the modes to run.
         dtypes: the dtypes to run.
-        changes: fields in which the spec differs from that of the sound class, beside name and implementation.
+        plugin: source of a module that states the optimizer.
+        kernel: a kernel to register for it: a factory, or a rule.
+        changes: fields in which the spec differs from that of the sound class; the name is the class's unless told.
 
     Returns:
         A decorator that gives the class a spec of its own.
     """
 
     def plant(cls: Any) -> Any:
-        name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__.replace("NaN", "Nan")).lower()
+        name = changes.get("name") or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__.replace("NaN", "Nan")).lower()
         _keep_signature(cls)
         own = {"name": name, "implementation": f"{cls.__module__}:{cls.__qualname__}", "summary": summary}
         cls.spec = replace(cls.spec, **{**own, **changes})
-        PLANTED.append(Defect(name, summary, cls.__module__, cls.spec, caught_by, sign, modes, dtypes))
+        kernels = () if kernel is None else (KernelSpec(name, "CPU", kernel),)
+        PLANTED.append(Defect(name, summary, cls.__module__, cls.spec, caught_by, sign, modes, dtypes, plugin, kernels))
         return cls
 
     return plant
@@ -87,15 +94,6 @@ def _keep_signature(cls: type) -> None:
 def declared(spec: OptimizerSpec, name: str, **changes: Any) -> tuple[Hyperparameter, ...]:
     """The hyperparameters of a spec, with one of them declared otherwise."""
     return tuple(replace(h, **changes) if h.name == name else h for h in spec.hyperparameters)
-
-
-class OwnKernel:
-    """For an optimizer whose steps on the host use a kernel of its own, whatever is registered."""
-
-    kernel: type[CpuKernel] = CpuKernel
-
-    def _build_host_step(self) -> HostStep:
-        return HostStep(self, self._program, self.kernel)  # type: ignore[attr-defined]
 
 
 class ThroughViews:

@@ -53,13 +53,6 @@ class SoundMomentum(Optimizer):
     Raises:
         TypeError: an argument of a wrong type.
         ValueError: an argument out of range.
-
-    Example:
-        >>> from tinyms_core.examples import parameter, tensor
-        >>> w = parameter("w", [1.0])
-        >>> _ = SoundMomentum([w], learning_rate=0.5)((tensor([1.0]),))
-        >>> w.asnumpy().tolist()
-        [0.5]
     """
 
     spec = OptimizerSpec(
@@ -142,13 +135,6 @@ class SoundAdam(Optimizer):
     Raises:
         TypeError: an argument of a wrong type.
         ValueError: an argument out of range.
-
-    Example:
-        >>> from tinyms_core.examples import parameter, tensor
-        >>> w = parameter("w", [1.0])
-        >>> _ = SoundAdam([w], learning_rate=0.25)((tensor([5.0]),))
-        >>> w.asnumpy().round(4).tolist()
-        [0.75]
     """
 
     spec = OptimizerSpec(
@@ -227,13 +213,6 @@ class SoundTrust(Optimizer):
     Raises:
         TypeError: an argument of a wrong type.
         ValueError: an argument out of range.
-
-    Example:
-        >>> from tinyms_core.examples import parameter, tensor
-        >>> w = parameter("w", [2.0])
-        >>> _ = SoundTrust([w], learning_rate=0.5)((tensor([5.0]),))
-        >>> w.asnumpy().round(4).tolist()
-        [1.0]
     """
 
     spec = OptimizerSpec(

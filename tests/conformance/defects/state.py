@@ -43,9 +43,12 @@ class UnsavedStep(SoundAdam):
 @planted(
     "The states have names of their own, not those of mindspore.nn.",
     "checkpoint_interchange",
+    sign="missing: .*moments",
+    name="own_names",
     state=(StateSlot("v", prefix="velocity"),),
 )
-class OwnNames(SoundMomentum):
+class Momentum(SoundMomentum):
+    # The class's name is what MindSpore's counterpart is looked up by.
     pass
 
 
