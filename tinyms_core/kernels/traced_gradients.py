@@ -11,6 +11,9 @@ import mindspore
 from mindspore import ops
 
 
+FLOATS = (mindspore.float32, mindspore.float16, mindspore.bfloat16, mindspore.float64)
+
+
 def decayed(gradient: Any, parameter: Any, decay: Any) -> Any:
     """``gradient + decay * parameter``; ``decay`` is a 0-d tensor that already carries the loss scale."""
     kind = arithmetic_dtype(gradient.dtype, parameter.dtype)
@@ -65,6 +68,8 @@ check_gradient = ops.MultitypeFuncGraph("check_gradient")
 def _check_dense(parameter: Any, gradient: Any, name: str) -> bool:
     if gradient.shape != parameter.shape:
         raise ValueError(f"{name} has shape {gradient.shape}, the parameter has {parameter.shape}")
+    if gradient.dtype not in FLOATS:
+        raise TypeError(f"{name} is of {gradient.dtype}; it must be a floating-point Tensor")
     return True
 
 
