@@ -8,10 +8,14 @@ import inspect
 import pkgutil
 
 import pytest
+
 import tinyms_core
 from tinyms_core.registry import optimizer_info
 
-PACKAGES = ["tinyms_core", *sorted({optimizer_info(n).implementation_name.split(".")[0] for n in tinyms_core.list_optimizers()})]
+PACKAGES = [
+    "tinyms_core",
+    *sorted({optimizer_info(n).implementation_name.split(".")[0] for n in tinyms_core.list_optimizers()}),
+]
 
 
 def modules():

@@ -121,7 +121,9 @@ class TestAnUnknownName:
             registry.get_optimizer("tinyms-adam:adam")
 
     def test_of_this_project_is_not_said_to_be_absent_when_its_plugin_is_broken_or_disabled(self, installation):
-        installation.install("tinyms-lazy-adam", "raise RuntimeError", entries=["la = tinyms_lazy_adam"])
+        installation.install(
+            "tinyms-lazy-adam", "raise RuntimeError", entries=["la = broken_lazy_adam"], module="broken_lazy_adam"
+        )
         with pytest.raises(PluginError, match="RuntimeError"):
             installation.registry().get_optimizer("LazyAdam")
         with pytest.raises(UnknownOptimizerError, match="TINYMS_OPTIM_BLOCK=la blocks it"):

@@ -38,6 +38,10 @@ REQUIRED: Final = Required.REQUIRED
 """Stands for the default value of a hyperparameter that has none."""
 
 
+# The values of a kind, where a declaration does not say; the base takes no other rates and decays.
+_INTERVALS: Final = MappingProxyType({"rate": "[0, inf)", "decay": "[0, inf)"})
+
+
 @dataclass(frozen=True)
 class Hyperparameter(PlainFields):
     """One argument of an optimizer's constructor.
@@ -45,7 +49,8 @@ class Hyperparameter(PlainFields):
     Arguments:
         name: the argument's name, which is also the rule's name for it.
         default: its default value, ``REQUIRED`` when there is none, None for one that may be left out.
-        interval: the values it may have, such as ``"(0, 1)"`` or ``"[0, inf)"``.
+        interval: the values it may have, such as ``"(0, 1)"`` or ``"[0, inf)"``; left out, every finite value, or
+            for a rate and a decay every one >= 0.
         kind: ``"float"``, ``"number"`` (a float or an int), ``"int"``, ``"flag"``, ``"rate"`` (a learning
             rate), ``"decay"`` (a weight decay), or ``"any"``: checked by the optimizer itself.
         saved_as: name of the Parameter that holds it, for one that a checkpoint brings along.
@@ -63,7 +68,7 @@ class Hyperparameter(PlainFields):
     name: str
     # Left out of the hash alone: a default may be a list, and equal declarations still have equal hashes.
     default: Any = field(default=REQUIRED, hash=False)
-    interval: str = "(-inf, inf)"
+    interval: str = ""
     kind: str = "float"
     saved_as: str = ""
     inert: str = ""
@@ -71,6 +76,8 @@ class Hyperparameter(PlainFields):
     def __post_init__(self) -> None:
         checks.check_identifier("Hyperparameter.name", self.name)
         checks.check_choice("Hyperparameter.kind", self.kind, KINDS)
+        if self.interval == "":
+            object.__setattr__(self, "interval", _INTERVALS.get(self.kind, "(-inf, inf)"))
         checks.check_interval("Hyperparameter.interval", self.interval)
         if self.saved_as != "":
             checks.check_dotted("Hyperparameter.saved_as", self.saved_as)

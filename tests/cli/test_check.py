@@ -1,0 +1,105 @@
+"""`check`, with checks that are stubs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tinyms_core import conformance
+from tinyms_core.conformance import CheckResult, list_checks
+
+
+def _result(status: str) -> CheckResult:
+    reason = "" if status == "passed" else "because"
+    return CheckResult("golden_state", "Numbers", "adam", "CPU", "graph", "float32", status, reason, 0.1)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def stub(monkeypatch):
+    """Let `run_checks` give results with these statuses, and remember what it was asked."""
+    asked: dict[str, Any] = {}
+
+    def install(*statuses: str) -> dict[str, Any]:
+        def run_checks(optimizer: str, *, progress: Any, **named: Any) -> list[CheckResult]:
+            asked.update(named, optimizer=optimizer)
+            results = [_result(status) for status in statuses]
+            for result in results:
+                progress(result)
+            return results
+
+        monkeypatch.setattr(conformance, "run_checks", run_checks)
+        return asked
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("statuses", "exit_code"),
+    [
+        (["passed", "skipped"], 0),
+        (["passed", "expected_failure"], 0),
+        (["passed", "failed"], 1),
+        (["unexpected_pass"], 1),
+    ],
+)
+def test_the_exit_status_says_whether_a_check_failed(run, stub, statuses, exit_code):
+    stub(*statuses)
+    result = run("check", "adam")
+    assert result.exit_code == exit_code, result.output
+    assert "adam:" in result.stdout
+
+
+def test_options_choose_checks_modes_and_dtypes(run, stub):
+    asked = stub("passed")
+    arguments = ["-k", "golden", "-k", "group_r*", "--mode", "graph", "--dtype", "float16", "--dtype", "float64"]
+    assert run("check", "adam", *arguments).exit_code == 0
+    assert asked["optimizer"] == "adam"
+    assert {"golden_trajectory", "golden_state", "group_rate"} <= set(asked["checks"])
+    assert all("golden" in name or name.startswith("group_r") for name in asked["checks"])
+    assert asked["modes"] == ("graph",)
+    assert asked["dtypes"] == ("float16", "float64")
+
+
+def test_without_options_everything_is_checked(run, stub):
+    asked = stub("passed")
+    assert run("check", "adam").exit_code == 0
+    assert asked["checks"] == [check.name for check in list_checks()]
+    assert asked["modes"] is asked["dtypes"] is None
+
+
+def test_json_holds_every_result(run, stub, tmp_path):
+    stub("passed", "failed")
+    path = tmp_path / "report.json"
+    assert run("check", "adam", "--json", str(path)).exit_code == 1
+    assert [entry["status"] for entry in json.loads(path.read_text())["results"]] == ["passed", "failed"]
+
+
+def test_json_on_standard_output_is_alone_there(run, stub):
+    stub("passed")
+    result = run("check", "adam", "--json", "-")
+    assert json.loads(result.stdout)["counts"]["passed"] == 1
+    assert "it conforms" in result.stderr
+
+
+def test_list_names_the_checks_and_runs_none(run):
+    result = run("check", "--list", "-k", "golden")
+    assert result.exit_code == 0
+    assert "golden_trajectory" in result.stdout
+    assert "group_rate" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name an optimizer"),
+        (["adam", "-k", "no_such_check"], "no check is like 'no_such_check'"),
+        (["adam", "--mode", "fast"], "'fast' is not one of"),
+        (["adam", "--json", "/no/such/folder/report.json"], "is not a folder"),
+    ],
+)
+def test_bad_usage_is_said_before_anything_runs(run, arguments, message):
+    result = run("check", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr

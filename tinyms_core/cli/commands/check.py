@@ -1,0 +1,114 @@
+"""``tinyms-optim check``: does an optimizer keep the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from rich.text import Text
+
+from tinyms_core.cli.errors import Command, ExitStatus
+from tinyms_core.cli.output import json_file_option, plain_table, progress_bar, tables_console, write_json
+from tinyms_core.registry.api import optimizer_info
+from tinyms_core.registry.specs import DTYPES, MODES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tinyms_core.conformance import Check, CheckResult
+
+_WILDCARDS: Final = "*?["
+
+
+@click.command(cls=Command)
+@click.argument("name", required=False)
+@click.option("-k", "patterns", metavar="PATTERN", multiple=True, help="Only checks like this; may be repeated.")
+@click.option("--mode", "modes", type=click.Choice(MODES), multiple=True, help="Only in this mode.")
+@click.option("--dtype", "dtypes", type=click.Choice(DTYPES), multiple=True, help="Only with this dtype.")
+@click.option("--list", "only_list", is_flag=True, help="List the checks, and run none.")
+@click.option("-v", "--verbose", is_flag=True, help="A line also for each check that passed.")
+@json_file_option
+@click.pass_context
+def check(
+    ctx: click.Context,
+    name: str | None,
+    patterns: tuple[str, ...],
+    modes: tuple[str, ...],
+    dtypes: tuple[str, ...],
+    only_list: bool,
+    verbose: bool,
+    json_file: str | None,
+) -> None:
+    """Hold the optimizer NAME to the contract, point by point.
+
+    A PATTERN is part of a check's name, or has wildcards and matches it whole. The exit status is 1 when a
+    check fails.
+
+    \b
+    Examples:
+      tinyms-optim check adam
+      tinyms-optim check adam -k group -k "golden_*" --mode graph --dtype float32
+      tinyms-optim check lamb --json lamb.json
+      tinyms-optim check --list
+    """
+    from tinyms_core import conformance
+
+    chosen = _chosen(conformance.list_checks(), patterns)
+    if only_list:
+        _print_checks(chosen, json_file)
+        return
+    if name is None:
+        raise click.UsageError("name an optimizer, such as: tinyms-optim check adam", ctx)
+    # Asked first: an unknown name costs no start of MindSpore.
+    optimizer_info(name)
+    with _progress(name) as progress:
+        results = conformance.run_checks(
+            name,
+            checks=[entry.name for entry in chosen],
+            modes=modes or None,
+            dtypes=dtypes or None,
+            progress=progress,
+        )
+    conformance.print_report(results, verbose=verbose, console=tables_console(json_file))
+    if json_file is not None:
+        write_json(conformance.to_json(results), json_file)
+    ctx.exit(ExitStatus.FAILED if any(result.failed for result in results) else ExitStatus.FINE)
+
+
+def _chosen(checks: Sequence[Check], patterns: Sequence[str]) -> list[Check]:
+    from fnmatch import fnmatchcase
+
+    if not patterns:
+        return list(checks)
+    wanted = [pattern if set(pattern) & set(_WILDCARDS) else f"*{pattern}*" for pattern in patterns]
+    for given, pattern in zip(patterns, wanted, strict=True):
+        if not any(fnmatchcase(entry.name, pattern) for entry in checks):
+            raise click.BadParameter(f"no check is like {given!r}; --list shows their names", param_hint="-k")
+    return [entry for entry in checks if any(fnmatchcase(entry.name, pattern) for pattern in wanted)]
+
+
+@contextmanager
+def _progress(name: str) -> Iterator[Callable[[CheckResult], None]]:
+    with progress_bar() as bar:
+        # How many cases there will be is the kit's to know.
+        task = bar.add_task(f"checking {name}", total=None, note="")
+
+        def advance(result: CheckResult) -> None:
+            bar.update(task, advance=1, note=f"{result.check} {result.mode} {result.dtype}")
+
+        yield advance
+
+
+def _print_checks(checks: Sequence[Check], json_file: str | None) -> None:
+    described: list[dict[str, Any]] = [entry.to_dict() for entry in checks]
+    table = plain_table()
+    for heading in ("check", "subject", "what it requires", "modes", "dtypes"):
+        table.add_column(heading)
+    for row in described:
+        cells = (row["name"], row["subject"], row["summary"], ", ".join(row["modes"]), ", ".join(row["dtypes"]))
+        table.add_row(*(Text(cell) for cell in cells))
+    tables_console(json_file).print(table)
+    if json_file is not None:
+        write_json({"checks": described}, json_file)

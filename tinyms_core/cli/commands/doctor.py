@@ -1,0 +1,118 @@
+"""``tinyms-optim doctor``: what is installed, what is broken, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tinyms_core.cli.errors import Command, ExitStatus
+from tinyms_core.cli.output import console, json_flag_option, plain_table, print_json
+from tinyms_core.cli.versions import versions
+from tinyms_core.kernels.generated import CACHE_VARIABLE, cache_directory
+from tinyms_core.kernels.threads import thread_count
+from tinyms_core.registry.api import active_switches, diagnose
+
+# What a user has to act upon; a plugin that was switched off is as the user wanted it.
+_TROUBLE = ("broken", "conflict")
+
+
+@click.command(cls=Command)
+@json_flag_option
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool) -> None:
+    """Report on this installation: versions, folders, plugins, kernels, switches, threads.
+
+    It works whatever plugins are broken, and ends with exit status 1 where something has to be repaired.
+
+    \b
+    Examples:
+      tinyms-optim doctor
+      tinyms-optim doctor --json
+    """
+    report = examine()
+    if as_json:
+        print_json(report)
+    else:
+        _print(console(), report)
+    ctx.exit(ExitStatus.FINE if report["healthy"] else ExitStatus.FAILED)
+
+
+def examine() -> dict[str, Any]:
+    """Gather the report.
+
+    Returns:
+        What the command prints, as data; ``healthy`` is whether nothing has to be repaired.
+    """
+    found = versions()
+    cache = _cache()
+    plugins = [report.to_dict() for report in diagnose()]
+    healthy = cache["writable"] and None not in found.values()
+    return {
+        "healthy": healthy and not any(plugin["status"] in _TROUBLE for plugin in plugins),
+        "versions": found,
+        "cache": cache,
+        "threads": thread_count(),
+        "switches": active_switches(),
+        "plugins": plugins,
+    }
+
+
+def _cache() -> dict[str, Any]:
+    try:
+        return {"folder": str(cache_directory()), "writable": True, "reason": "", "variable": CACHE_VARIABLE}
+    except OSError as error:
+        return {"folder": None, "writable": False, "reason": str(error), "variable": CACHE_VARIABLE}
+
+
+def _print(screen: Console, report: dict[str, Any]) -> None:
+    grid = Table.grid(padding=(0, 2))
+    for name, version in report["versions"].items():
+        grid.add_row(name, Text(version or "not installed", style="" if version else "red"))
+    cache = report["cache"]
+    grid.add_row("kernel cache", Text(f"{cache['folder']} (writable)" if cache["writable"] else cache["reason"]))
+    grid.add_row("threads", str(report["threads"]))
+    switches = ", ".join(f"{name}={value}" for name, value in report["switches"].items())
+    grid.add_row("off switches", Text(switches or "none in force"))
+    screen.print(grid)
+    screen.print()
+    screen.print(_plugins(report["plugins"]))
+    screen.print(_kernels(report["plugins"]))
+
+
+def _plugins(plugins: list[dict[str, Any]]) -> Table:
+    table = plain_table("Plugins" if plugins else "Plugins: none installed")
+    for heading in ("distribution", "version", "entry point", "status", "optimizers", "reason"):
+        table.add_column(heading)
+    for plugin in plugins:
+        stage = f"at stage {plugin['stage']}: " if plugin["stage"] else ""
+        style = "red" if plugin["status"] in _TROUBLE else ""
+        table.add_row(
+            Text(plugin["distribution"]),
+            Text(plugin["version"]),
+            Text(f"{plugin['entry_point']} = {plugin['value']}"),
+            Text(plugin["status"], style=style),
+            Text(", ".join(plugin["names"])),
+            Text(f"{stage}{plugin['reason']}"),
+        )
+    return table
+
+
+def _kernels(plugins: list[dict[str, Any]]) -> Table:
+    table = plain_table("Kernels")
+    for heading in ("optimizer", "device", "implementation", "distribution", "status"):
+        table.add_column(heading)
+    for plugin in plugins:
+        for status in plugin["kernels"]:
+            kernel = status["spec"]
+            table.add_row(
+                Text(kernel["optimizer"]),
+                Text(kernel["device"]),
+                Text(kernel["implementation"]),
+                Text(kernel["distribution"]),
+                Text("available" if status["available"] else f"not available: {status['reason']}"),
+            )
+    return table

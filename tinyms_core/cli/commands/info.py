@@ -1,0 +1,102 @@
+"""``tinyms-optim info``: one optimizer on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tinyms_core.cli.errors import Command
+from tinyms_core.cli.output import console, json_flag_option, plain_table, print_json
+from tinyms_core.registry.api import optimizer_info
+from tinyms_core.registry.specs import Capabilities, OptimizerSpec
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@json_flag_option
+def info(name: str, as_json: bool) -> None:
+    """Show what is known of the optimizer NAME, without importing it.
+
+    \b
+    Examples:
+      tinyms-optim info adam
+      tinyms-optim info tinyms-adam:adam --json
+    """
+    spec = optimizer_info(name)
+    if as_json:
+        print_json({**spec.to_dict(), "state_bytes_per_element": spec.state_bytes_per_element()})
+        return
+    _print_page(console(), spec)
+
+
+def _print_page(screen: Console, spec: OptimizerSpec) -> None:
+    screen.print(Text(spec.name, style="bold"))
+    facts = (
+        ("summary", spec.summary),
+        ("reference", spec.reference),
+        ("aliases", ", ".join(spec.aliases)),
+        ("distribution", spec.distribution),
+        ("class", spec.implementation_name),
+        ("contract", spec.contract),
+    )
+    grid = Table.grid(padding=(0, 2))
+    for label, value in facts:
+        grid.add_row(Text(label), Text(value or "-"))
+    screen.print(grid)
+    screen.print()
+    screen.print(_hyperparameters(spec))
+    screen.print(_state(spec))
+    screen.print(_capabilities(spec.capabilities))
+    screen.print(_kernels(spec))
+
+
+def _filled(title: str, headings: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
+    table = plain_table(title)
+    for heading in headings:
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    return table
+
+
+def _hyperparameters(spec: OptimizerSpec) -> Table:
+    rows = [
+        (item.name, "required" if item.required else repr(item.default), item.interval, item.kind, item.inert)
+        for item in spec.hyperparameters
+    ]
+    return _filled("Hyperparameters", ("name", "default", "range", "kind", "without effect"), rows)
+
+
+def _state(spec: OptimizerSpec) -> Table:
+    shapes = {"like": "like the parameter", "scalar": "one number", "singleton": "one number, shape (1,)"}
+    rows = [(slot.name, slot.prefix, slot.initial, shapes[slot.shape]) for slot in spec.state]
+    title = f"State ({spec.state_bytes_per_element():g} bytes for each element of a float32 parameter)"
+    return _filled(title, ("name", "in checkpoints", "starts at", "shape"), rows)
+
+
+def _capabilities(capabilities: Capabilities) -> Table:
+    rows = []
+    for name, value in capabilities.to_dict().items():
+        text = ", ".join(value) if isinstance(value, list) else {True: "yes", False: "no"}.get(value, str(value))
+        rows.append((name.replace("_", " "), text))
+    return _filled("Capabilities", ("what", "how"), rows)
+
+
+def _kernels(spec: OptimizerSpec) -> Table:
+    rows = [
+        (
+            status.spec.device,
+            status.spec.implementation_name,
+            status.spec.distribution,
+            status.spec.priority,
+            ", ".join(status.spec.dtypes),
+            "available" if status.available else status.reason,
+        )
+        for status in spec.kernels
+    ]
+    headings = ("device", "implementation", "distribution", "priority", "dtypes", "here")
+    return _filled("Kernels", headings, rows)

@@ -1,0 +1,1 @@
+"""Training a small convolutional network on real handwritten digits."""

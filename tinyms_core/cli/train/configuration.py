@@ -1,0 +1,140 @@
+"""With what an optimizer is built for training: tuned values where there are any, else its own defaults."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+from tinyms_core.cli.errors import CommandError
+from tinyms_core.registry.specs import REQUIRED, OptimizerSpec
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Values that train the network well.
+
+    Attributes:
+        learning_rate: the rate at the first step.
+        weight_decay: the decay, for weights alone.
+        hyperparameters: whatever else differs from the optimizer's defaults, or has none.
+    """
+
+    learning_rate: float
+    weight_decay: float = 0.0
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+TUNED: Final[Mapping[str, Tuned]] = MappingProxyType(
+    {
+        "momentum": Tuned(0.05, 1e-3, {"momentum": 0.9}),
+        "adam": Tuned(0.005, 1e-4),
+        "lamb": Tuned(0.02, 1e-2),
+    }
+)
+
+CONSTANT: Final = "constant"
+COSINE: Final = "cosine"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """With what an optimizer is built.
+
+    Attributes:
+        optimizer: its name.
+        learning_rate: the rate at the first step.
+        schedule: ``"cosine"``: the rate falls to zero along half a cosine; or ``"constant"``, for an optimizer that
+            takes no schedule.
+        weight_decay: the decay.
+        hyperparameters: the other arguments that are given.
+    """
+
+    optimizer: str
+    learning_rate: float
+    schedule: str
+    weight_decay: float
+    hyperparameters: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as a dict that ``json.dumps`` takes."""
+        return asdict(self)
+
+    def describe(self) -> str:
+        """The configuration in a line."""
+        values = {"learning_rate": self.learning_rate, "weight_decay": self.weight_decay, **self.hyperparameters}
+        shown = ", ".join(f"{name}={value:g}" for name, value in values.items())
+        return f"{shown}, {self.schedule} schedule"
+
+
+def configure(
+    name: str,
+    spec: OptimizerSpec,
+    *,
+    learning_rate: float | None = None,
+    weight_decay: float | None = None,
+    hyperparameters: Mapping[str, float] | None = None,
+    tuned: Mapping[str, Tuned] = TUNED,
+) -> Configuration:
+    """Choose with what to build an optimizer.
+
+    Args:
+        name: The name that the optimizer was asked for by.
+        spec: The optimizer.
+        learning_rate: The user's rate; None for the tuned one, else the optimizer's default.
+        weight_decay: The user's decay, likewise.
+        hyperparameters: The user's other values.
+        tuned: The tuned values, by the optimizers' own names.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        CommandError: If the optimizer cannot be built from parameters, has no such hyperparameter, or needs a
+            value that nobody gives.
+    """
+    require_plain(name, spec)
+    given = dict(hyperparameters or {})
+    unknown = sorted(set(given) - set(spec.defaults))
+    if unknown:
+        raise CommandError(f"--set: {name!r} has no hyperparameter {unknown[0]!r}; it has {', '.join(spec.defaults)}")
+    best = tuned.get(spec.name)
+    rate = _first(learning_rate, best and best.learning_rate, spec.defaults.get("learning_rate"))
+    if not isinstance(rate, (int, float)):
+        raise CommandError(f"{name!r} has no default learning rate, and none is known for it: give --learning-rate")
+    decay = _first(weight_decay, best and best.weight_decay, spec.defaults.get("weight_decay"), 0.0)
+    values = {**(best.hyperparameters if best else {}), **given}
+    missing = [key for key, value in spec.defaults.items() if value is REQUIRED and key not in values]
+    missing = [key for key in missing if key != "learning_rate"]
+    if missing:
+        raise CommandError(f"{name!r} needs a value for {missing[0]!r}: give --set {missing[0]}=VALUE")
+    schedule = COSINE if spec.capabilities.dynamic_rates else CONSTANT
+    return Configuration(name, float(rate), schedule, float(decay), values)
+
+
+def cosine_rates(peak: float, steps: int) -> list[float]:
+    """Return the rate of each step, which falls from the peak along half a cosine and would be zero after the last.
+
+    Example:
+        >>> [round(rate, 3) for rate in cosine_rates(1.0, 4)]
+        [1.0, 0.854, 0.5, 0.146]
+    """
+    return [peak * (1 + math.cos(math.pi * step / steps)) / 2 for step in range(steps)]
+
+
+def require_plain(name: str, spec: OptimizerSpec) -> None:
+    """Refuse an optimizer that is built from something else than parameters.
+
+    Raises:
+        CommandError: If it is.
+    """
+    capabilities = spec.capabilities
+    if capabilities.wraps_optimizer or capabilities.consumes_network:
+        needs = "another optimizer" if capabilities.wraps_optimizer else "a network"
+        raise CommandError(f"{name!r} is built around {needs}, which this command does not do")
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None and value is not REQUIRED), None)

@@ -1,0 +1,35 @@
+"""The network that is trained: like LeNet, for images of 8x8."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mindspore import nn
+
+
+class SmallLeNet(nn.Cell):  # type: ignore[misc]
+    """Two convolutions, each with normalization, and two dense layers.
+
+    Args:
+        classes: How many classes there are.
+    """
+
+    def __init__(self, classes: int = 10) -> None:
+        super().__init__()
+        self.layers = nn.SequentialCell(
+            nn.Conv2d(1, 8, 3, pad_mode="same"),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.MaxPool2d(2, 2),
+            nn.Conv2d(8, 16, 3, pad_mode="same"),
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Dense(256, 64),
+            nn.ReLU(),
+            nn.Dense(64, classes),
+        )
+
+    def construct(self, images: Any) -> Any:
+        """Return the scores of images."""
+        return self.layers(images)
