@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import mindspore
 import numpy as np
 import pytest
 from mindspore import Parameter, Tensor
 from mindspore.nn.learning_rate_schedule import ExponentialDecayLR
 
-from tinyms_core import InvalidGroupError
+from tinyms_core import Capabilities, InvalidGroupError
 from tinyms_core.examples import SignDescent, parameter
 
 
@@ -202,3 +204,27 @@ def test_get_lr_parameter_gives_what_holds_the_rate():
         optimizer.get_lr_parameter(parameter("other", [1.0]))
     with pytest.raises(TypeError, match="'param' must be a Parameter"):
         optimizer.get_lr_parameter("a")
+
+
+class Plain(SignDescent):
+    """An optimizer that declares as little as it can."""
+
+    spec = dataclasses.replace(
+        SignDescent.spec,
+        capabilities=Capabilities(centralization=False, grouped_rates=False, dynamic_rates=False, dtypes=("float32",)),
+    )
+
+
+UNDECLARED = {
+    "centralization": (lambda a, k: [{"params": [k], "grad_centralization": True}], 0.1, ValueError, "'kernel' asks"),
+    "schedule": (lambda a, k: [a], [0.1, 0.2], ValueError, "one number"),
+    "rates of groups": (lambda a, k: [{"params": [a], "lr": 0.2}, {"params": [k]}], 0.1, ValueError, "same in all"),
+    "dtype": (lambda a, k: [parameter("half", [1.0], np.float16)], 0.1, TypeError, "'half' is of Float16.*float32"),
+}
+
+
+@pytest.mark.parametrize("case", UNDECLARED)
+def test_what_is_not_declared_is_refused(case):
+    groups, rate, kind, message = UNDECLARED[case]
+    with pytest.raises(kind, match=message):
+        Plain(groups(parameter("a", [1.0]), parameter("kernel", np.ones((1, 2, 2)))), learning_rate=rate)

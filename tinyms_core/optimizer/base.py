@@ -20,7 +20,7 @@ from tinyms_core.optimizer.copying import copy_optimizer, rebuild_optimizer, sna
 from tinyms_core.optimizer.distributed import broadcast_parameters
 from tinyms_core.optimizer.dtypes import DTYPES, dtype_name, wide_name
 from tinyms_core.optimizer.gradient_methods import GradientMethods
-from tinyms_core.optimizer.groups import Grouping, make_grouping
+from tinyms_core.optimizer.groups import Grouping, make_grouping, require_capabilities
 from tinyms_core.optimizer.kernel_choice import check_target, choose_kernel
 from tinyms_core.optimizer.rate_methods import RateMethods
 from tinyms_core.optimizer.rates import FixedRate, exhausted
@@ -103,6 +103,8 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         values = _checked_hyperparameters(name, self._declared(), hyperparameters or {})
         scale = number(name, "loss_scale", loss_scale, "(0, inf)")
         grouping = make_grouping(name, parameters, learning_rate, weight_decay, self.decays)
+        if self.spec is not None:
+            require_capabilities(name, grouping, self.spec.capabilities)
         nn.Cell.__init__(self, auto_prefix=False)
         self.loss_scale = scale
         self.reciprocal_scale = Tensor(1.0 / scale, mindspore.float32)

@@ -9,9 +9,11 @@ from typing import Any
 import mindspore
 from mindspore import Parameter, nn
 
+from tinyms_core.optimizer.dtypes import dtype_name
 from tinyms_core.optimizer.errors import InvalidGroupError
-from tinyms_core.optimizer.rates import Rate, make_rate
+from tinyms_core.optimizer.rates import FixedRate, Rate, make_rate
 from tinyms_core.optimizer.validation import describe, flag, is_number, number
+from tinyms_core.registry.specs import Capabilities
 
 KEYS = ("params", "lr", "weight_decay", "grad_centralization")
 ORDER = "order_params"
@@ -87,6 +89,37 @@ def make_grouping(
     _refuse_repetition(owner, [("params", p) for p in parameters])
     settings = tuple(Setting(p, rate, decay, _active(decay) and decays(p), False) for p in parameters)
     return Grouping(settings, False, False, rate, parameters)
+
+
+def require_capabilities(owner: str, grouping: Grouping, capabilities: Capabilities) -> None:
+    """Refuse settings that an optimizer declares not to support.
+
+    Arguments:
+        owner: the optimizer's name, for errors.
+        grouping: the settings.
+        capabilities: what it declares.
+
+    Raises:
+        TypeError: a parameter of a dtype that is not declared.
+        ValueError: centralization, a schedule, or rates that differ between groups, where they are not declared.
+    """
+    rates = list({id(s.rate): s.rate for s in grouping.settings}.values())
+    for setting in grouping.settings:
+        parameter = setting.parameter
+        if setting.centralize and not capabilities.centralization:
+            raise ValueError(
+                f"{owner}: a group with parameter {parameter.name!r} asks for 'grad_centralization', "
+                f"which {owner} does not support; leave it out"
+            )
+        if dtype_name(parameter.dtype) not in capabilities.dtypes:
+            raise TypeError(
+                f"{owner}: parameter {parameter.name!r} is of {parameter.dtype}; {owner} supports "
+                f"{', '.join(capabilities.dtypes)}"
+            )
+    if not capabilities.dynamic_rates and any(not isinstance(rate, FixedRate) for rate in rates):
+        raise ValueError(f"{owner}: 'learning_rate' must be one number; {owner} does not support one that changes")
+    if not capabilities.grouped_rates and len({rate.argument for rate in rates if isinstance(rate, FixedRate)}) > 1:
+        raise ValueError(f"{owner}: 'lr' must be the same in all groups; {owner} does not support rates of groups")
 
 
 def make_decay(owner: str, name: str, value: Any) -> float | nn.Cell:
