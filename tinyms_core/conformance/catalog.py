@@ -46,7 +46,7 @@ ONCE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({ANY: (ANY,)})
 PYNATIVE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({"pynative": ("float32",)})
 """Runs of a check about numbers that PyNative and float32 decide."""
 
-EVERY_MODE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({mode: ("float32",) for mode in MODES})
+EVERY_MODE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(dict.fromkeys(MODES, ("float32",)))
 """Runs of a check that each mode decides for itself."""
 
 
@@ -149,7 +149,8 @@ def check(
             raise ValueError(f"check: {function.__name__!r} must be named {_PREFIX}… and have a docstring")
         known = _checks.get(name)
         if known is not None and known.function.__module__ != function.__module__:
-            raise ValueError(f"check: {name!r} is there twice, in {known.function.__module__} and {function.__module__}")
+            places = f"{known.function.__module__} and {function.__module__}"
+            raise ValueError(f"check: {name!r} is there twice, in {places}")
         summary = function.__doc__.strip().partition("\n")[0].rstrip(".")
         _checks[name] = Check(name, subject, summary, MappingProxyType(dict(runs)), requirement, needs, since, function)
         return function
@@ -175,7 +176,7 @@ def list_checks(patterns: Sequence[str] | None = None) -> tuple[Check, ...]:
     """
     for module in _MODULES:
         import_module(f"tinyms_core.conformance.{module}")
-    ordered = sorted(_checks.values(), key=lambda entry: SUBJECTS.index(entry.subject))
+    ordered = sorted(_checks.values(), key=_place)
     if patterns is None:
         return tuple(ordered)
     if isinstance(patterns, str):
@@ -184,6 +185,13 @@ def list_checks(patterns: Sequence[str] | None = None) -> tuple[Check, ...]:
         if not any(fnmatchcase(entry.name, pattern) for entry in ordered):
             raise ValueError(f"checks: no check is named {pattern!r}; there are {', '.join(e.name for e in ordered)}")
     return tuple(entry for entry in ordered if any(fnmatchcase(entry.name, pattern) for pattern in patterns))
+
+
+def _place(entry: Check) -> tuple[int, int, int]:
+    """By subject, module and line, so that the order does not depend on what was imported first."""
+    module = entry.function.__module__.rpartition(".")[2]
+    known = _MODULES.index(module) if module in _MODULES else len(_MODULES)
+    return SUBJECTS.index(entry.subject), known, entry.function.__code__.co_firstlineno
 
 
 @dataclass(frozen=True)

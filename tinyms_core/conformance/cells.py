@@ -66,8 +66,9 @@ class Network(nn.Cell):
     def __init__(self, seed: int = 3, frozen: bool = False) -> None:
         super().__init__()
         generator = np.random.default_rng(seed)
-        self.first = nn.Dense(4, 8, weight_init=Tensor(0.4 * generator.standard_normal((8, 4)).astype(np.float32)))
-        self.second = nn.Dense(8, 1, weight_init=Tensor(0.4 * generator.standard_normal((1, 8)).astype(np.float32)))
+        first, second = (Tensor(0.4 * generator.standard_normal(s).astype(np.float32)) for s in ((8, 4), (1, 8)))
+        self.first = nn.Dense(4, 8, weight_init=first, bias_init="zeros")
+        self.second = nn.Dense(8, 1, weight_init=second, bias_init="zeros")
         self.second.bias.requires_grad = not frozen
 
     def construct(self, features: Any) -> Any:

@@ -98,10 +98,11 @@ class Oracle:
                 lr=place.rate.at(self.steps, dtype),
                 t=self.steps + 1,
                 weight_decay=in_update,
-                **self._hyperparameters_for(dtype),
+                **self.hyperparameters_for(dtype),
             )
-        if set(new_state) != set(self.state[name]):
-            raise CheckFailure(f"the oracle returns the state {sorted(new_state)}, declared is {sorted(self.state[name])}")
+        declared = sorted(self.state[name])
+        if sorted(new_state) != declared:
+            raise CheckFailure(f"the oracle returns the state {sorted(new_state)}, declared is {declared}")
         self.parameters[name] = rounded(w, dtype) if dtype in NARROW else np.asarray(w, np.float64)
         self.state[name] = dict(new_state)
 
@@ -115,8 +116,11 @@ class Oracle:
             result = result - result.mean(axis=tuple(range(1, result.ndim)), keepdims=True)
         return np.asarray(result / scale, np.float64)
 
-    def _hyperparameters_for(self, dtype: str) -> dict[str, Any]:
-        """One that is held in a Parameter is, like a rate, in float32 for all but float64."""
+    def hyperparameters_for(self, dtype: str) -> dict[str, Any]:
+        """The hyperparameters for parameters of a dtype.
+
+        One that is held in a Parameter is, like a rate, in float32 for all but float64.
+        """
         saved = {h.name for h in self._spec.hyperparameters if h.saved_as}
         return {
             name: float(np.float32(value)) if name in saved and dtype != "float64" else value

@@ -130,7 +130,7 @@ def report_table(results: Sequence[CheckResult], *, verbose: bool = False) -> Ta
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=summary_line(results), title_justify="left", show_lines=False, expand=False)
+    table = Table(show_lines=False, expand=False)
     for header, options in (
         ("status", {"no_wrap": True}),
         ("check", {"overflow": "fold"}),

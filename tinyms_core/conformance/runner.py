@@ -51,7 +51,7 @@ def run_checks(
     Example:
         >>> from tinyms_core.conformance import run_checks
         >>> from tinyms_core.examples import SignDescent
-        >>> results = run_checks(SignDescent.spec, checks=["group_*"])
+        >>> results = run_checks(SignDescent.spec, checks=["group_*"], modes=["pynative"])
         >>> sorted({(result.check, result.status) for result in results})
         [('group_decay', 'passed'), ('group_rate', 'passed')]
     """

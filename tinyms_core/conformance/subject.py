@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tinyms_core.conformance.catalog import CheckFailure, CheckSkipped
+from tinyms_core.conformance.catalog import CheckFailure
 from tinyms_core.conformance.oracle import Oracle
 from tinyms_core.conformance.results import ANY
 from tinyms_core.conformance.trial import Snapshot, Trial, execution_mode
@@ -136,15 +136,16 @@ class Subject:
         return Oracle(self.spec, workload)
 
     def history(self, workload: Workload, mode: str = "") -> tuple[Snapshot, ...]:
-        """What an optimizer holds at first and after each step of a workload; computed once and kept."""
-        return _history(self.spec, workload, mode or self.mode)
+        """What an optimizer holds at first and after each step of a workload; stepped once and kept."""
+        run = _kept_run(self.spec, replace(workload, steps=0), mode or self.mode)
+        return run.until(workload.steps)
 
     @contextlib.contextmanager
     def registered(self) -> Iterator[str]:
         """The name under which the optimizer can be asked for, inside the ``with`` block.
 
         Raises:
-            CheckSkipped: another optimizer has the name already.
+            CheckFailure: another optimizer has one of its names, or it cannot be registered.
         """
         try:
             known = api.optimizer_info(self.spec.name)
@@ -152,28 +153,40 @@ class Subject:
             known = None
         if known is not None:
             if resolve(known.implementation) is not self.optimizer_class:
-                raise CheckSkipped(f"{self.spec.name!r} is the name of another optimizer, {known.implementation_name}")
+                raise CheckFailure(f"{self.spec.name!r} is the name of another optimizer, {known.implementation_name}")
             yield self.spec.name
             return
         try:
             api.register(replace(self.spec, distribution="", kernels=()))
         except TinymsOptimError as error:
-            raise CheckSkipped(f"it cannot be registered for the duration of the check: {error}") from error
+            raise CheckFailure(f"it cannot be registered: {error}") from error
         try:
             yield self.spec.name
         finally:
             api.unregister(self.spec.name)
 
 
-@functools.lru_cache(maxsize=64)
-def _history(spec: OptimizerSpec, workload: Workload, mode: str) -> tuple[Snapshot, ...]:
-    with execution_mode(mode):
-        trial = Trial(resolve(spec.implementation), spec, workload, mode)
-        snapshots = [trial.snapshot()]
-        for _ in range(workload.steps):
-            trial.step()
-            snapshots.append(trial.snapshot())
-        return tuple(snapshots)
+class _Run:
+    """A trial that is stepped as far as anyone has asked for, since a compiled graph is dear."""
+
+    def __init__(self, spec: OptimizerSpec, workload: Workload, mode: str) -> None:
+        self._mode = mode
+        with execution_mode(mode):
+            self._trial = Trial(resolve(spec.implementation), spec, workload, mode)
+            self._snapshots = [self._trial.snapshot()]
+
+    def until(self, steps: int) -> tuple[Snapshot, ...]:
+        """The snapshots of the first steps, and before them the one of the start."""
+        with execution_mode(self._mode):
+            while len(self._snapshots) <= steps:
+                self._trial.step()
+                self._snapshots.append(self._trial.snapshot())
+        return tuple(self._snapshots[: steps + 1])
+
+
+@functools.lru_cache(maxsize=48)
+def _kept_run(spec: OptimizerSpec, workload: Workload, mode: str) -> _Run:
+    return _Run(spec, workload, mode)
 
 
 @functools.lru_cache(maxsize=64)
@@ -191,9 +204,7 @@ def _settings(spec: OptimizerSpec, dtype: str) -> tuple[Setting, ...]:
     except CheckFailure:
         if len(flags) == 1:
             raise
-    single = [
-        _accepted(spec, dtype, {**dict(off), flag: others[flag]}, plain, (flag,)) for flag in flags
-    ]
+    single = [_accepted(spec, dtype, {**dict(off), flag: others[flag]}, plain, (flag,)) for flag in flags]
     return (off, *single)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -54,6 +55,22 @@ class OptimizerConformance:
         if not cls.optimizer:
             raise TypeError(f"{cls.__name__}: set 'optimizer' to a registered name, or to an OptimizerSpec")
         return optimizer_info(cls.optimizer) if isinstance(cls.optimizer, str) else cls.optimizer
+
+    @classmethod
+    def require_counts(cls, **expected: int) -> None:
+        """Require how many results the tests so far have of each status, so that no check disappears unseen.
+
+        Arguments:
+            expected: numbers by status, such as ``passed=180, skipped=6``; other statuses must not occur.
+
+        Raises:
+            CheckFailure: there are other numbers. Where only a selection of the tests ran, the test is skipped.
+        """
+        if len(cls.results) < len(cases_for(cls.specification().capabilities)):
+            pytest.skip("only a selection of the checks ran")
+        found = dict(Counter(result.status for result in cls.results))
+        if found != expected:
+            raise CheckFailure(f"results by status are {found}, expected {expected}")
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
         """Make the tests; pytest calls it while it collects."""

@@ -115,7 +115,7 @@ class Snapshot:
         state: the values of all that the optimizer keeps beside them, by the name in a checkpoint.
         dtypes: the dtype of each parameter and state, by name.
         global_step: the step counter.
-        compilations: how many graphs were compiled in this process until then.
+        compilations: how many graphs were compiled by the steps until then.
     """
 
     parameters: Mapping[str, Array]
@@ -140,6 +140,7 @@ class Trial:
         optimizer: the optimizer.
         parameters: its Parameters, by name, in the order of the update.
         steps: how many steps were done.
+        compilations: how many graphs they compiled.
     """
 
     def __init__(
@@ -157,18 +158,20 @@ class Trial:
         given = {**make_arguments(spec, workload), **arguments}
         self.optimizer = optimizer_class(make_params(workload, self.parameters), **given)
         self.steps = 0
+        self.compilations = 0
         self._step = make_step(self.optimizer, mode)
 
     def gradients(self, step: int | None = None) -> list[Tensor]:
         """The gradients of a 0-based step, the next one when None, as tensors."""
         values = self.workload.gradients(self.steps if step is None else step)
-        return [
-            make_tensor(values[place.member.name], place.member.gradient_dtype) for place in self.workload.places
-        ]
+        return [make_tensor(values[place.member.name], place.member.gradient_dtype) for place in self.workload.places]
 
     def step(self, gradients: Sequence[Any] | None = None) -> Any:
         """Do one step, with the workload's next gradients unless others are given."""
-        result = self._step(self.gradients() if gradients is None else gradients)
+        given = self.gradients() if gradients is None else gradients
+        before = compilations(self.optimizer)
+        result = self._step(given)
+        self.compilations += compilations(self.optimizer) - before
         self.steps += 1
         return result
 
@@ -198,7 +201,7 @@ class Trial:
             state={name: values_of(parameter) for name, parameter in kept.items()},
             dtypes={name: dtype_name(p.dtype) or str(p.dtype).lower() for name, p in everything.items()},
             global_step=int(self.optimizer.global_step.asnumpy().reshape(-1)[0]),
-            compilations=compilations(self.optimizer),
+            compilations=self.compilations,
         )
 
 

@@ -69,8 +69,9 @@ FUNCTIONS = {
         Function("sqrt", 1, "_sqrt({0})", "np.sqrt({0})", "ops.sqrt({0})"),
         Function("exp", 1, "_exp({0})", "np.exp({0})", "ops.exp({0})"),
         Function("log", 1, "_log({0})", "np.log({0})", "ops.log({0})"),
-        Function("expm1", 1, "_expm1({0})", "np.expm1({0})", "ops.expm1({0})"),
-        Function("log1p", 1, "_log1p({0})", "np.log1p({0})", "ops.log1p({0})"),
+        # Of a small float32 value, MindSpore's own two lose the digits that they are there to keep (on CPU).
+        Function("expm1", 1, "_expm1({0})", "np.expm1({0})", "ops.cast(ops.exp(ops.cast({0}, WIDE)) - 1, ({0}).dtype)"),
+        Function("log1p", 1, "_log1p({0})", "np.log1p({0})", "ops.cast(ops.log(1 + ops.cast({0}, WIDE)), ({0}).dtype)"),
         Function("absolute", 1, "abs({0})", "abs({0})", "ops.abs({0})"),
         Function("sign", 1, "_sign({0})", "np.sign({0})", "ops.sign({0})"),
         Function("maximum", 2, "max({0}, {1})", "_maximum({0}, {1})", "ops.maximum({0}, {1})"),

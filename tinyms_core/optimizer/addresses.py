@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from mindspore import Parameter, Tensor
 from mindspore._c_expression import TensorPy
-from mindspore.common.api import _pynative_executor
+from mindspore.graph.api import _pynative_executor
 
 from tinyms_core.kernels.batch import Integers
 

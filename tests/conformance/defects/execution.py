@@ -8,7 +8,7 @@ from typing import Any
 import mindspore
 import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, nn
-from mindspore.common.api import _pynative_executor
+from mindspore.graph.api import _pynative_executor
 
 from tests.conformance.defects.numbers import no_option
 from tests.conformance.defects.planting import ThroughViews, planted

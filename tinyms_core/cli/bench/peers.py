@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 from mindspore import Parameter, Tensor, nn
-from mindspore.common.api import _pynative_executor
+from mindspore.graph.api import _pynative_executor
 
 from tinyms_core.cli.bench.timing import Step
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 from mindspore import Tensor
-from mindspore.common.api import _pynative_executor
+from mindspore.graph.api import _pynative_executor
 
 _WARM_UP: Final = 5
 _STEPS: Final = 50

@@ -1,0 +1,13 @@
+"""Momentum keeps the contract."""
+
+from tinyms_core.conformance import OptimizerConformance
+
+
+class TestMomentum(OptimizerConformance):
+    """Every check, in every mode and dtype that Momentum declares."""
+
+    optimizer = "momentum"
+
+    def test_every_check_ran(self) -> None:
+        """None disappears without being missed."""
+        self.require_counts(passed=180, skipped=6)

@@ -1,0 +1,207 @@
+"""Numbers: parameters and state, elementwise, against the float64 oracle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinyms_core.conformance.catalog import CheckSkipped, check
+from tinyms_core.conformance.compare import require, require_close, require_parameter
+from tinyms_core.conformance.oracle import Oracle
+from tinyms_core.conformance.rounding import NARROW, rounded, state_dtype
+from tinyms_core.conformance.subject import Subject
+from tinyms_core.conformance.trial import Snapshot
+from tinyms_core.conformance.workload import Workload
+from tinyms_core.registry.probe import resolve
+from tinyms_core.registry.specs import DTYPES, MODES, OptimizerSpec
+
+_GOLDEN = {
+    "pynative": DTYPES,
+    "jit": ("float32", "bfloat16"),
+    "graph": ("float32", "float16", "float64"),
+}
+
+
+@check("Numbers", _GOLDEN)
+def check_golden_trajectory(subject: Subject) -> None:
+    """Parameters follow the float64 oracle for 20 steps, with every option on and in both settings of each flag."""
+    for workload in _workloads(subject):
+        require_golden(subject, workload, state=False)
+
+
+@check("Numbers", _GOLDEN)
+def check_golden_state(subject: Subject) -> None:
+    """State follows the float64 oracle for 20 steps, with every option on and in both settings of each flag."""
+    for workload in _workloads(subject):
+        require_golden(subject, workload, parameters=False)
+
+
+def _workloads(subject: Subject) -> list[Workload]:
+    """One for each setting; in compiled modes only float32 is run in more than the last."""
+    every = subject.mode == "pynative" or subject.dtype == "float32"
+    chosen = range(len(subject.settings)) if every else [-1]
+    return [subject.workload(index) for index in chosen]
+
+
+def require_golden(subject: Subject, workload: Workload, parameters: bool = True, state: bool = True) -> None:
+    """Require that an optimizer follows the oracle.
+
+    Arguments:
+        subject: the optimizer, in a mode.
+        workload: what to step.
+        parameters: whether to compare parameters.
+        state: whether to compare state.
+
+    Raises:
+        CheckFailure: a value is off by more than its dtype's tolerance.
+    """
+    oracle = subject.oracle(workload)
+    history = subject.history(workload)
+    for snapshot in history[1:]:
+        oracle.step()
+        compare_with_oracle(subject.spec, oracle, workload, snapshot, parameters, state)
+
+
+def compare_with_oracle(
+    spec: OptimizerSpec, oracle: Oracle, workload: Workload, snapshot: Snapshot, parameters: bool, state: bool
+) -> None:
+    """Compare one step's values with the oracle's, and let it go on from 16-bit parameters as they were rounded.
+
+    Raises:
+        CheckFailure: a value is off by more than its dtype's tolerance.
+    """
+    options = ", ".join(f"{name}={value!r}" for name, value in workload.hyperparameters)
+    when = f"after step {oracle.steps} ({options or 'no options'})"
+    for place in workload.places:
+        name, dtype = place.member.name, place.member.dtype
+        if parameters:
+            require_parameter(snapshot.parameters[name], oracle.parameters[name], dtype, f"{name} of {dtype} {when}")
+        for slot in spec.state if state else ():
+            like = slot.shape == "like"
+            full = slot.parameter_name(name) if like else slot.prefix
+            if full in snapshot.state:
+                actual, expected = snapshot.state[full], oracle.state[name][slot.name]
+                kind = state_dtype(dtype) if like else "float32"
+                expected = expected if like else np.full(actual.shape, expected)
+                require_close(actual, expected, kind, f"state {full} {when}")
+        if dtype in NARROW:
+            oracle.parameters[name] = np.array(snapshot.parameters[name])
+
+
+@check("Numbers", {mode: DTYPES if mode == "pynative" else _GOLDEN[mode] for mode in MODES})
+def check_dtype_preserved(subject: Subject) -> None:
+    """Parameters keep their dtype and shape."""
+    workload = subject.workload()
+    for step, snapshot in enumerate(subject.history(workload)):
+        for place in workload.places:
+            name, dtype = place.member.name, place.member.dtype
+            found = snapshot.dtypes[name]
+            require(found == dtype, f"after step {step} {name} is of {found}, was {dtype}")
+            shape, right = snapshot.parameters[name].shape, place.member.shape
+            require(shape == right, f"after step {step} {name} has shape {shape}, was {right}")
+
+
+@check("Numbers", {mode: DTYPES if mode == "pynative" else _GOLDEN[mode] for mode in MODES})
+def check_state_dtype_stable(subject: Subject) -> None:
+    """State is float32, for parameters in float64 float64, and stays it."""
+    workload = subject.workload()
+    for step, snapshot in enumerate(subject.history(workload)):
+        for place in workload.places:
+            for slot in subject.spec.state:
+                full = slot.parameter_name(place.member.name) if slot.shape == "like" else slot.prefix
+                right = state_dtype(place.member.dtype) if slot.shape == "like" else "float32"
+                found = snapshot.dtypes.get(full, right)
+                require(found == right, f"after step {step} the state {full} is of {found}, not {right}")
+
+
+@check("Numbers", {"pynative": DTYPES})
+def check_kernel_parity(subject: Subject) -> None:
+    """Each registered kernel for this device, called directly, follows the float64 oracle."""
+    from tinyms_core.kernels.cpu import STORAGE_TYPES, CpuKernel
+    from tinyms_core.kernels.program import analyse
+    from tinyms_core.kernels.rule import Rule
+    from tinyms_core.registry import api
+
+    rule = getattr(subject.optimizer_class, "rule", None)
+    if not isinstance(rule, Rule):
+        raise CheckSkipped("the optimizer has no rule, so no kernel is derived or registered for it")
+    kernels: list[tuple[str, Any]] = [("the rule's own kernel", rule)]
+    with subject.registered() as name:
+        for status in api.kernels_for(name, subject.device):
+            if status.available and subject.dtype in status.spec.dtypes:
+                kernels.append((status.spec.implementation_name, resolve(status.spec.implementation)))
+    saved = frozenset(h.name for h in subject.spec.hyperparameters if h.saved_as)
+    for index, setting in enumerate(subject.settings):
+        workload = subject.workload(index)
+        for label, implementation in kernels:
+            source = implementation if isinstance(implementation, Rule) else rule
+            program = analyse(source, dict(setting), saved)
+            make = CpuKernel if isinstance(implementation, Rule) else implementation
+            for gradient in STORAGE_TYPES if subject.dtype == "float32" else (subject.dtype,):
+                kernel = make(program, subject.dtype, gradient)
+                _compare_kernel(subject, workload, program, kernel, gradient, f"{label}, gradients of {gradient}")
+
+
+def _compare_kernel(
+    subject: Subject, workload: Workload, program: Any, kernel: Any, gradient_dtype: str, label: str
+) -> None:
+    """Step numpy arrays with a kernel, and the oracle beside it."""
+    from tinyms_core.kernels.batch import make_batch
+    from tinyms_core.kernels.host import host_function
+
+    dtype, places = subject.dtype, workload.places
+    oracle = subject.oracle(workload)
+    slots = {slot.name: slot for slot in subject.spec.state}
+    host = host_function(program)
+    memory = {"w": [_stored(oracle.parameters[p.member.name], dtype) for p in places]}
+    for slot in program.state:
+        memory[slot] = [_stored(oracle.state[p.member.name][slot], state_dtype(dtype)) for p in places]
+    rows = [int(np.prod(p.member.shape[1:])) if p.centralize else 0 for p in places]
+    batch = make_batch([int(np.prod(p.member.shape)) for p in places], rows)
+    for step in range(5):
+        gradients = {n: rounded(v, gradient_dtype) for n, v in workload.gradients(step).items()}
+        memory["g"] = [_stored(gradients[p.member.name], gradient_dtype) for p in places]
+        table = [_scalars(subject, oracle, workload, place, step, host, program, kernel) for place in places]
+        addresses = np.array([[array.ctypes.data for array in memory[tensor]] for tensor in program.tensors])
+        kernel(batch, addresses, np.arange(len(places)), np.array(table, np.float64))
+        oracle.step(gradients)
+        for index, place in enumerate(places):
+            name = place.member.name
+            what = f"{label}: {name} of {dtype} after step {step + 1}"
+            values = _loaded(memory["w"][index], dtype).reshape(place.member.shape)
+            require_parameter(values, oracle.parameters[name], dtype, what)
+            for slot in program.state:
+                held = _loaded(memory[slot][index], state_dtype(dtype)).reshape(place.member.shape)
+                full = f"{label}: state {slots[slot].parameter_name(name)} after step {step + 1}"
+                require_close(held, oracle.state[name][slot], state_dtype(dtype), full)
+            if dtype in NARROW:
+                oracle.parameters[name] = values
+
+
+def _scalars(
+    subject: Subject, oracle: Oracle, workload: Workload, place: Any, step: int, host: Any, program: Any, kernel: Any
+) -> list[float]:
+    """A row of a kernel's table of scalars, made by the host part of its program."""
+    can = subject.capabilities
+    decay = place.decay_at(step)
+    named = {**oracle.hyperparameters_for(place.member.dtype)}
+    named.update(lr=place.rate.at(step, place.member.dtype), t=step + 1)
+    named["weight_decay"] = decay
+    slots = dict(zip(program.slots, host(**{name: named[name] for name in program.scalars}), strict=False))
+    scale = workload.loss_scale if can.loss_scale else 1.0
+    first = (decay * scale if can.weight_decay == "gradient" else 0.0, 1.0 / scale)
+    return [*first, *({**named, **slots}[name] for name in kernel.scalars)]
+
+
+def _stored(values: Any, dtype: str) -> Any:
+    """An array as a kernel sees its memory; bfloat16, which numpy lacks, as the upper halves of float32."""
+    if dtype != "bfloat16":
+        return np.ascontiguousarray(np.asarray(values).astype(dtype).ravel())
+    return np.ascontiguousarray((np.asarray(values, np.float32).ravel().view(np.uint32) >> 16).astype(np.uint16))
+
+
+def _loaded(stored: Any, dtype: str) -> Any:
+    if dtype != "bfloat16":
+        return stored.astype(np.float64)
+    return (stored.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
