@@ -10,7 +10,6 @@ from typing import Any
 import mindspore
 from mindspore import ops
 
-
 FLOATS = (mindspore.float32, mindspore.float16, mindspore.bfloat16, mindspore.float64)
 
 

@@ -8,6 +8,7 @@ for work that is still queued on the tensor.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 
 import numpy as np
 from mindspore import Parameter, Tensor
@@ -16,9 +17,12 @@ from mindspore.graph.api import _pynative_executor
 
 from tinyms_core.kernels.batch import Integers
 
-# Behind `Tensor.data_ptr`; called directly it costs half as much, and a step calls it for every tensor.
+# What is behind `data_ptr`, `is_contiguous` and `shape`: a step asks every tensor, and without the Python
+# wrappers the answers cost half as much.
 _address = getattr(TensorPy, "_data_ptr", Tensor.data_ptr)
-_contiguous = Tensor.is_contiguous
+_contiguous = getattr(TensorPy, "is_contiguous", Tensor.is_contiguous)
+shape_of = attrgetter("_shape" if hasattr(TensorPy, "_shape") else "shape")
+dtype_of = attrgetter("dtype")
 
 
 def wait_for_queued_work() -> None:

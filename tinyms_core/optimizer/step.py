@@ -15,7 +15,13 @@ from tinyms_core.kernels.cpu import PREPROCESSING, compute_type
 from tinyms_core.kernels.host import host_function
 from tinyms_core.kernels.program import Program
 from tinyms_core.kernels.rule import SUPPLIED_SCALARS
-from tinyms_core.optimizer.addresses import ParameterAddresses, gradient_addresses, wait_for_queued_work
+from tinyms_core.optimizer.addresses import (
+    ParameterAddresses,
+    dtype_of,
+    gradient_addresses,
+    shape_of,
+    wait_for_queued_work,
+)
 from tinyms_core.optimizer.dtypes import dtype_name
 from tinyms_core.optimizer.sparse import SparseGradient, is_sparse, read_sparse
 from tinyms_core.optimizer.sparse_step import SparseStep
@@ -208,9 +214,9 @@ def check_gradients(optimizer: Optimizer, gradients: Any, shapes: list[Any]) -> 
     if len(gradients) != len(shapes):
         raise ValueError(f"{owner}: got {len(gradients)} gradient(s) for {len(shapes)} parameter(s)")
     if all(issubclass(kind, Tensor) for kind in set(map(type, gradients))):
-        if [gradient.shape for gradient in gradients] != shapes:
+        if list(map(shape_of, gradients)) != shapes:
             _refuse_shapes(optimizer, gradients, shapes)
-        kinds = [gradient.dtype for gradient in gradients]
+        kinds = list(map(dtype_of, gradients))
     else:
         kinds = [_checked_kind(optimizer, i, gradient) for i, gradient in enumerate(gradients)]
         _refuse_shapes(optimizer, gradients, shapes)

@@ -15,7 +15,7 @@ import numpy as np
 from tinyms_core.cli.bench.arguments import bench_arguments
 from tinyms_core.cli.bench.peers import CellStep, Peer, mindspore_peer, torch_peer
 from tinyms_core.cli.bench.shapes import ShapeSet
-from tinyms_core.cli.bench.timing import Step, Times, race
+from tinyms_core.cli.bench.timing import Step, Times, race, steps_of_a_turn
 from tinyms_core.cli.bench.traffic import Passes, step_bytes
 from tinyms_core.registry.api import get_optimizer, optimizer_info
 
@@ -165,7 +165,7 @@ def measure(
     with pynative():
         contestants = _contestants(get_optimizer(name), arguments, shapes, peers)
         contestants |= {_COPY: passes.copy, _REWRITE: passes.rewrite}
-        times = race(contestants, rounds, finished)
+        times = race(contestants, rounds, finished, steps_of_a_turn(shapes.elements))
     outcome = Outcome(
         optimizer=name,
         shapes=shapes,

@@ -50,7 +50,7 @@ def bench_report(outcomes: Sequence[Outcome], settings: dict[str, Any]) -> Group
 
 def _table(kinds: Sequence[str], settings: dict[str, Any]) -> Table:
     table = plain_table(
-        f"One step, median of {settings['steps']} interleaved rounds, {settings['threads']} threads, "
+        f"One step, median of {settings['steps']} interleaved turns, {settings['threads']} threads, "
         "float32, PyNative, decay and loss scale on",
         caption=_CAPTION,
     )

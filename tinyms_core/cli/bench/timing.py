@@ -43,23 +43,38 @@ class Times:
         return {"median_ms": self.milliseconds, "quartiles_ms": [low, high], "rounds": len(milliseconds)}
 
 
-def race(contestants: Mapping[str, Step], rounds: int, finished: Callable[[], None] = lambda: None) -> dict[str, Times]:
+# Below this many elements, where a step is a matter of caches, a turn is a run of several steps: the first
+# finds the caches as another contestant left them, the others as a loop of steps does.
+FEW_ELEMENTS: Final = 1_000_000
+STEPS_OF_A_TURN: Final = 10
+
+
+def steps_of_a_turn(elements: int) -> int:
+    """How many steps a turn takes for so many elements of parameters."""
+    return STEPS_OF_A_TURN if elements < FEW_ELEMENTS else 1
+
+
+def race(
+    contestants: Mapping[str, Step], rounds: int, finished: Callable[[], None] = lambda: None, steps: int = 1
+) -> dict[str, Times]:
     """Time contestants in interleaved rounds.
 
     Args:
         contestants: The steps, by name; in each round all are timed, in this order.
         rounds: How many rounds count, after those that warm up.
         finished: Called after each round.
+        steps: Steps of a contestant's turn; the time of a step is their mean.
 
     Returns:
-        The times, by name.
+        The times of a step, by name.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(WARM_UP + rounds):
         for name, step in contestants.items():
             began = time.perf_counter()
-            step()
-            took = time.perf_counter() - began
+            for _ in range(steps):
+                step()
+            took = (time.perf_counter() - began) / steps
             if turn >= WARM_UP:
                 seconds[name].append(took)
         finished()
