@@ -25,12 +25,16 @@ from tinyms_core.kernels.program import (
     Program,
     ReductionUse,
     names_in,
-    pass_definitions,
-    pass_loads,
+    pass_walk,
+    repeated_walk,
 )
 from tinyms_core.kernels.rule import GRADIENT, PARAMETER
 from tinyms_core.kernels.threads import run_ranges, thread_count
 
+# Sums of squares are kept in the arithmetic's own type over this many elements, and added up in float64.
+# Where such a sum leaves the range in which squares are exact enough, it is computed once more in float64.
+SHORT_SUM = 2048
+SAFE_SUMS = (1e-28, 1e28)
 # Columns of the table of scalars that precede the program's slots.
 PREPROCESSING = ("decay", "scale")
 STORAGE_TYPES = ("float32", "float16", "bfloat16", "float64")
@@ -162,6 +166,7 @@ def cpu_source(program: Program, storage: dict[str, str], compute: str) -> str:
     parts.append(_ROW_MEAN)
     for stage in range(program.stages):
         parts.append(_span_source(program, stage))
+        parts += [_repeated_source(program, index, use) for index, use in _reductions(program, stage)]
         parts.append(_pass_source(program, stage))
     if program.stages > 1:
         parts.append(_combine_source(program))
@@ -180,13 +185,14 @@ def _reductions(program: Program, stage: int) -> list[tuple[int, ReductionUse]]:
 
 def _span_source(program: Program, stage: int) -> str:
     addresses, values = _arguments(program)
-    loads = pass_loads(program, stage)
+    needed = pass_walk(program, stage)
+    loads = dict(needed.loads)
     gradient = f"{GRADIENT}__0"
     if gradient in loads:
         loads.setdefault(f"{PARAMETER}__0", PARAMETER)
     reductions = _reductions(program, stage)
     lines = ["@njit(**OPTIONS)", f"def _span_{stage}({addresses}, first, last, {values}):"]
-    lines += [f"    sum_{index} = 0.0" for index, _ in reductions]
+    lines += [f"    sum_{index} = {_sum_type(program, use)}(0.0)" for index, use in reductions]
     lines.append("    for i in range(first, last):")
     for name, tensor in loads.items():
         if name != gradient:
@@ -195,9 +201,9 @@ def _span_source(program: Program, stage: int) -> str:
         lines.append(f"        {gradient} = _load_{GRADIENT}(a_{GRADIENT}, i)")
         lines.append(f"        {gradient} = {gradient} + decay * {PARAMETER}__0 if decay != 0 else {gradient}")
         lines.append(f"        {gradient} = ({gradient} - center) * scale")
-    lines += [f"        {d.name} = {print_cpu(d.expression)}" for d in pass_definitions(program, stage)]
+    lines += [f"        {d.name} = {print_cpu(d.expression)}" for d in needed.definitions]
     for index, use in reductions:
-        lines.append(f"        x = np.float64({print_cpu(use.expression)})")
+        lines.append(f"        x = {_sum_type(program, use)}({print_cpu(use.expression)})")
         lines.append(f"        sum_{index} = accumulate(sum_{index}, {REDUCTIONS[use.kind].term.format(x='x')})")
     for store in program.stores:
         if store.stage == stage:
@@ -205,6 +211,26 @@ def _span_source(program: Program, stage: int) -> str:
     totals = "".join(f"sum_{index}, " for index, _ in reductions)
     lines.append(f"    return ({totals})" if reductions else "    return")
     return "\n".join(lines) + "\n\n"
+
+
+def _sum_type(program: Program, use: ReductionUse) -> str:
+    """The type of a short sum: the arithmetic's own where the sum can be checked and repeated."""
+    return "C" if REDUCTIONS[use.kind].positive and repeated_walk(program, use) is not None else "np.float64"
+
+
+def _repeated_source(program: Program, index: int, use: ReductionUse) -> str:
+    """A function that computes the sum over a chunk once more, in float64, after the pass."""
+    addresses, values = _arguments(program)
+    again = repeated_walk(program, use)
+    if again is None or _sum_type(program, use) != "C":
+        return ""
+    lines = ["@njit(**OPTIONS)", f"def _repeat_{index}({addresses}, first, last, {values}):", "    total = 0.0"]
+    lines.append("    for i in range(first, last):")
+    lines += [f"        {name} = _load_{tensor}(a_{tensor}, i)" for name, tensor in again.loads.items()]
+    lines += [f"        {d.name} = {print_cpu(d.expression)}" for d in again.definitions]
+    lines.append(f"        x = np.float64({print_cpu(use.expression)})")
+    lines.append(f"        total = accumulate(total, {REDUCTIONS[use.kind].term.format(x='x')})")
+    return "\n".join([*lines, "    return total", "", ""])
 
 
 def _pass_source(program: Program, stage: int) -> str:
@@ -229,17 +255,23 @@ def _pass_source(program: Program, stage: int) -> str:
     lines += [
         "        row = rows[k]",
         "        first, last = chunk_first[c], chunk_last[c]",
-        "        step = row if row > 0 else last - first",
+        f"        step = row if row > 0 else {f'min({SHORT_SUM}, last - first)' if reductions else 'last - first'}",
         *(f"        partials[{index}, c] = 0.0" for index, _ in reductions),
         "        while first < last:",
         "            center = _row_mean(a_w, a_g, first, first + step, decay) if row > 0 else C(0.0)",
     ]
     if reductions:
-        lines.append(f"            sums = {call.format(first='first', last='first + step')}")
-        lines += [f"            partials[{i}, c] += sums[{n}]" for n, (i, _) in enumerate(reductions)]
+        lines.append(f"            sums = {call.format(first='first', last='min(first + step, last)')}")
+        lines += [f"            partials[{i}, c] += np.float64(sums[{n}])" for n, (i, _) in enumerate(reductions)]
     else:
         lines.append(f"            {call.format(first='first', last='first + step')}")
     lines.append("            first += step")
+    checked = [(i, use) for i, use in reductions if _sum_type(program, use) == "C"]
+    for index, _ in checked:
+        low, high = SAFE_SUMS
+        repeat = f"_repeat_{index}({addresses}, chunk_first[c], last, {values})"
+        lines.append(f"        if not {low} < partials[{index}, c] < {high}:")
+        lines.append(f"            partials[{index}, c] = {repeat}")
     return "\n".join(lines) + "\n\n"
 
 

@@ -55,12 +55,14 @@ class Function:
 class Reduction:
     """A reduction over one tensor: what is summed for an element ``{x}``, and what becomes of the sum.
 
-    ``finish`` may use ``{sum}`` and ``{size}``, the tensor's number of elements.
+    ``finish`` may use ``{sum}`` and ``{size}``, the tensor's number of elements. The terms of a ``positive`` one
+    cannot cancel.
     """
 
     name: str
     term: str
     finish: str
+    positive: bool = False
 
 
 FUNCTIONS = {
@@ -84,8 +86,8 @@ FUNCTIONS = {
 REDUCTIONS = {
     row.name: row
     for row in (
-        Reduction("norm", "{x} * {x}", "sqrt({sum})"),
-        Reduction("root_mean_square", "{x} * {x}", "sqrt({sum} / {size})"),
+        Reduction("norm", "{x} * {x}", "sqrt({sum})", positive=True),
+        Reduction("root_mean_square", "{x} * {x}", "sqrt({sum} / {size})", positive=True),
         Reduction("total", "{x}", "{sum}"),
         Reduction("mean", "{x}", "{sum} / {size}"),
     )

@@ -114,9 +114,9 @@ def storer(storage: str, compute: str, tensor: int) -> Callable[..., Any]:
 
 @intrinsic
 def accumulate(typingctx: Any, total: Any, term: Any) -> Any:
-    """Add in float64, in whatever order suits the vector unit of the machine."""
+    """Add two numbers of one type, in whatever order of the sum suits the vector unit of the machine."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         return builder.fadd(*arguments, flags=("reassoc", "nsz"))
 
-    return types.float64(types.float64, types.float64), generate
+    return total(total, total), generate

@@ -15,7 +15,7 @@ from __future__ import annotations
 import ast
 import copy
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -474,7 +474,7 @@ class _Analysis:
     def _check_reads(self, function: ast.FunctionDef, program: Program) -> None:
         """A pass after a store sees the new value: refuse a rule that still needs the old one there."""
         for stage in range(program.stages):
-            for name in pass_reads(program, stage):
+            for name in pass_walk(program, stage).reads:
                 slot = _slot_of(name)
                 stored = [s for s in program.stores if s.slot == slot and s.stage < stage]
                 if name.endswith("__0") and stored and stored[0].name != name:
@@ -492,14 +492,39 @@ def pass_outputs(program: Program, stage: int) -> list[ast.expr]:
     return reduced + stored
 
 
-def _walk_pass(program: Program, stage: int) -> tuple[list[Definition], list[str], dict[str, str]]:
+@dataclass(frozen=True)
+class Walk:
+    """What it takes to compute some values in a pass.
+
+    Attributes:
+        definitions: the element definitions to compute, in order.
+        reads: the values from before the step that are read.
+        loads: the values that are loaded from memory: value name to tensor.
+    """
+
+    definitions: tuple[Definition, ...]
+    reads: tuple[str, ...]
+    loads: Mapping[str, str]
+
+
+def walk(program: Program, outputs: Sequence[ast.expr], stage: int) -> Walk:
+    """Find what it takes to compute values in a pass; what an earlier pass stored is loaded.
+
+    Arguments:
+        program: the program.
+        outputs: the expressions to compute.
+        stage: the pass.
+
+    Returns:
+        Its definitions, reads and loads.
+    """
     definitions = {d.name: d for d in program.definitions}
     reloaded = {s.name: s.slot for s in program.stores if s.stage < stage and s.slot != PARAMETER}
     initial = {f"{slot}__0": slot for slot in program.tensors}
-    needed: dict[str, Definition] = {}
+    needed: set[str] = set()
     reads: dict[str, None] = {}
     loads: dict[str, str] = {}
-    todo = [name for output in pass_outputs(program, stage) for name in names_in(output)]
+    todo = [name for output in outputs for name in names_in(output)]
     while todo:
         name = todo.pop()
         if name in reloaded:
@@ -508,22 +533,22 @@ def _walk_pass(program: Program, stage: int) -> tuple[list[Definition], list[str
             loads[name] = initial[name]
             reads[name] = None
         elif name in definitions and name not in needed:
-            needed[name] = definitions[name]
+            needed.add(name)
             todo.extend(names_in(definitions[name].expression))
-    ordered = [d for d in program.definitions if d.name in needed]
-    return ordered, list(reads), loads
+    return Walk(tuple(d for d in program.definitions if d.name in needed), tuple(reads), loads)
 
 
-def pass_definitions(program: Program, stage: int) -> list[Definition]:
-    """The element definitions that a pass computes, in order; what an earlier pass stored is loaded."""
-    return _walk_pass(program, stage)[0]
+def pass_walk(program: Program, stage: int) -> Walk:
+    """What a pass computes, reads and loads."""
+    return walk(program, pass_outputs(program, stage), stage)
 
 
-def pass_reads(program: Program, stage: int) -> list[str]:
-    """The values from before the step that a pass reads."""
-    return _walk_pass(program, stage)[1]
+def repeated_walk(program: Program, use: ReductionUse) -> Walk | None:
+    """What it takes to compute a reduction's operand once more after its pass, from what is in memory then.
 
-
-def pass_loads(program: Program, stage: int) -> dict[str, str]:
-    """The values that a pass loads from memory: value name to tensor."""
-    return _walk_pass(program, stage)[2]
+    Returns:
+        None where that needs the gradient, or a value that the pass has overwritten.
+    """
+    again = walk(program, [use.expression], use.stage + 1)
+    overwritten = {f"{s.slot}__0" for s in program.stores if s.stage <= use.stage}
+    return None if overwritten & set(again.reads) or f"{GRADIENT}__0" in again.reads else again
