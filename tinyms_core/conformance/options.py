@@ -20,7 +20,7 @@ def check_options_have_effect(subject: Subject) -> None:
     reference = subject.history(base)[-1]
     for declared in of_optimizer(subject.spec.hyperparameters):
         changed = _changed(base, declared)
-        if changed is None:
+        if changed is None or not _accepted(subject, changed):
             continue
         if subject.mode != "pynative" and declared.kind != "flag":
             # What is not a flag is the same input to every compiled form; a graph for each would take long.
@@ -34,6 +34,15 @@ def check_options_have_effect(subject: Subject) -> None:
     if subject.mode == "pynative":
         for what, other in _base_changes(subject, base):
             require(not _same(subject.history(other)[-1], reference), f"{what} changes nothing")
+
+
+def _accepted(subject: Subject, workload: Workload) -> bool:
+    """Whether the constructor takes the values together; no declaration says which contradict each other."""
+    try:
+        subject.trial(workload)
+    except ValueError:
+        return False
+    return True
 
 
 def _changed(base: Workload, declared: Any) -> Workload | None:

@@ -6,6 +6,7 @@ import contextlib
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, combinations
 from typing import Any
 
 from tinyms_core.conformance.catalog import CheckFailure
@@ -108,6 +109,7 @@ class Subject:
                 "last.beta", "conv.bias", "dense.weight", "temperature", "conv.weight", "last.weight", "norm.gamma",
             ),
             dtype=self.parameter_dtype,
+            filtered=self.capabilities.decay_filter == "names",
         )  # fmt: skip
         return replace(full, **changes)
 
@@ -121,6 +123,7 @@ class Subject:
             decay=(0.05,) if self.capabilities.weight_decay != "none" else (0.0,),
             hyperparameters=self.settings[-1],
             dtype=self.parameter_dtype,
+            filtered=self.capabilities.decay_filter == "names",
         )
         return replace(simple, **changes)
 
@@ -212,12 +215,12 @@ def _accepted(
     spec: OptimizerSpec, dtype: str, wanted: dict[str, Any], plain: dict[str, Any], keep: tuple[str, ...]
 ) -> Setting:
     """The wanted values, or as many of them as the constructor takes together; those of ``keep`` stay."""
-    tried = dict(wanted)
     workload = Workload((Group((Member("w", (2,)),)),), grouped=False, dtype=dtype)
     reasons = []
-    for name in ("", *(name for name in wanted if name not in keep)):
-        if name:
-            tried[name] = plain[name]
+    free = [name for name in wanted if name not in keep]
+    # Fewest defaults first: what two values contradict, others need not give up.
+    for chosen in chain.from_iterable(combinations(free, count) for count in range(len(free) + 1)):
+        tried = {**wanted, **{name: plain[name] for name in chosen}}
         try:
             Trial(resolve(spec.implementation), spec, workload.with_hyperparameters(tried), "pynative")
         except ValueError as error:

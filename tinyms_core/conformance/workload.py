@@ -119,6 +119,7 @@ class Workload:
         hyperparameters: the optimizer's own arguments.
         order: names in the order of the update, for ``order_params``; None for the groups' order.
         dtype: the dtype of parameters that have none of their own.
+        filtered: whether, without groups, decay spares parameters by their names.
         steps: how many steps it is for.
         seed: of all random numbers.
     """
@@ -131,6 +132,7 @@ class Workload:
     hyperparameters: tuple[tuple[str, Any], ...] = ()
     order: tuple[str, ...] | None = None
     dtype: str = "float32"
+    filtered: bool = True
     steps: int = 20
     seed: int = 7
 
@@ -143,7 +145,7 @@ class Workload:
                 dtype = member.dtype or self.dtype
                 full = replace(member, dtype=dtype, gradient_dtype=member.gradient_dtype or dtype)
                 decay = self.decay if group.decay is None else group.decay
-                if not self.grouped and ("beta" in member.name or "gamma" in member.name):
+                if self.filtered and not self.grouped and ("beta" in member.name or "gamma" in member.name):
                     decay = (0.0,)
                 found[member.name] = Place(full, group.rate or self.rate, decay, group.centralize)
                 if group.centralize and len(member.shape) == 1:

@@ -78,7 +78,9 @@ FUNCTIONS = {
         Function("sign", 1, "_sign({0})", "np.sign({0})", "ops.sign({0})"),
         Function("maximum", 2, "max({0}, {1})", "_maximum({0}, {1})", "ops.maximum({0}, {1})"),
         Function("minimum", 2, "min({0}, {1})", "_minimum({0}, {1})", "ops.minimum({0}, {1})"),
-        Function("power", 2, "({0}) ** ({1})", "({0}) ** ({1})", "ops.pow({0}, {1})"),
+        Function(
+            "power", 2, "({0}) ** ({1})", "({0}) ** ({1})", "ops.cast(ops.pow(ops.cast({0}, WIDE), {1}), ({0}).dtype)"
+        ),
         Function("where", 3, "(({1}) if ({0}) else ({2}))", "(({1}) if ({0}) else ({2}))", "ops.where({0}, {1}, {2})"),
     )
 }

@@ -263,6 +263,8 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
 
     def decays(self, parameter: Parameter) -> bool:
         """Whether ``weight_decay`` applies to a parameter that is in no group; override to choose otherwise."""
+        if self.spec is not None and self.spec.capabilities.decay_filter == "all":
+            return True
         return "beta" not in parameter.name and "gamma" not in parameter.name
 
     @property

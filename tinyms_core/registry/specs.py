@@ -84,6 +84,8 @@ class Capabilities(PlainFields):
         grouped_rates: Whether groups of parameters may have their own learning rates.
         dynamic_rates: Whether a learning rate may be a schedule.
         weight_decay: Where decay enters: the ``"gradient"``, the ``"update"`` (decoupled), or ``"none"``.
+        decay_filter: Which ungrouped parameters weight decay applies to: ``"names"`` spares those with ``beta`` or
+            ``gamma`` in their names, ``"all"`` spares none.
         loss_scale: Whether gradients of a scaled loss are divided by the scale.
         centralization: Whether gradients may be centralized.
         dtypes: The parameters' dtypes that are taken.
@@ -100,6 +102,7 @@ class Capabilities(PlainFields):
     grouped_rates: bool = True
     dynamic_rates: bool = True
     weight_decay: Literal["gradient", "update", "none"] = "gradient"
+    decay_filter: Literal["names", "all"] = "names"
     loss_scale: bool = True
     centralization: bool = True
     dtypes: tuple[str, ...] = DTYPES
@@ -111,6 +114,7 @@ class Capabilities(PlainFields):
     def __post_init__(self) -> None:
         checks.check_choice("Capabilities.sparse", self.sparse, ("exact", "lazy", "none"))
         checks.check_choice("Capabilities.weight_decay", self.weight_decay, ("gradient", "update", "none"))
+        checks.check_choice("Capabilities.decay_filter", self.decay_filter, ("names", "all"))
         for name in (
             "grouped_rates",
             "dynamic_rates",

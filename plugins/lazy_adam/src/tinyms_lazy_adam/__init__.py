@@ -1,0 +1,44 @@
+"""Lazy Adam for MindSpore."""
+
+from tinyms_core import Hyperparameter, KernelSpec, OptimizerSpec, StateSlot, hookimpl
+
+SPEC = OptimizerSpec(
+    name="lazy_adam",
+    implementation="tinyms_lazy_adam.optimizer:LazyAdam",
+    summary="Adam that, given a sparse gradient, updates only the rows that occur in it.",
+    reference="Kingma and Ba, Adam: A Method for Stochastic Optimization, ICLR 2015, arXiv:1412.6980",
+    oracle="tinyms_lazy_adam.reference:reference",
+    hyperparameters=(
+        Hyperparameter("learning_rate", 1e-3, kind="rate"),
+        Hyperparameter("beta1", 0.9, "(0, 1)"),
+        Hyperparameter("beta2", 0.999, "(0, 1)"),
+        Hyperparameter("eps", 1e-8, "(0, inf)"),
+        Hyperparameter(
+            "use_locking",
+            False,
+            kind="flag",
+            inert="a step always holds the optimizer's lock; there is no unlocked one",
+        ),
+        Hyperparameter("use_nesterov", False, kind="flag"),
+        Hyperparameter("weight_decay", 0.0, kind="decay"),
+        Hyperparameter("loss_scale", 1.0, "(0, inf)", kind="number"),
+    ),
+    state=(
+        StateSlot("m", prefix="moment1"),
+        StateSlot("v", prefix="moment2"),
+        StateSlot("beta1_power", prefix="beta1_power", initial=1.0, shape="singleton"),
+        StateSlot("beta2_power", prefix="beta2_power", initial=1.0, shape="singleton"),
+    ),
+)
+
+
+@hookimpl
+def tinyms_optimizers():
+    """The optimizers of this distribution."""
+    return [SPEC]
+
+
+@hookimpl
+def tinyms_kernels():
+    """The kernels of this distribution."""
+    return [KernelSpec("lazy_adam", "CPU", "tinyms_lazy_adam.kernels:lazy_adam", requires=("numba",))]

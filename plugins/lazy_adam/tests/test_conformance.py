@@ -1,0 +1,9 @@
+"""LazyAdam keeps the contract."""
+
+from tinyms_core.conformance import OptimizerConformance
+
+
+class TestLazyAdam(OptimizerConformance):
+    """Every check, in every mode and dtype that LazyAdam declares."""
+
+    optimizer = "lazy_adam"
