@@ -218,7 +218,17 @@ class Plain(SignDescent):
 UNDECLARED = {
     "centralization": (lambda a, k: [{"params": [k], "grad_centralization": True}], 0.1, ValueError, "'kernel' asks"),
     "schedule": (lambda a, k: [a], [0.1, 0.2], ValueError, "one number"),
-    "rates of groups": (lambda a, k: [{"params": [a], "lr": 0.2}, {"params": [k]}], 0.1, ValueError, "same in all"),
+    "rates of groups": (
+        lambda a, k: [{"params": [a], "lr": 0.2}, {"params": [k]}],
+        0.1,
+        ValueError,
+        "'a' must be the optimizer's 'learning_rate', 0.1",
+    ),
+        lambda a, k: [{"params": [a], "lr": 0.2}, {"params": [k]}],
+        0.1,
+        ValueError,
+        "'a' must be the optimizer's 'learning_rate', 0.1",
+    ),
     "dtype": (lambda a, k: [parameter("half", [1.0], np.float16)], 0.1, TypeError, "'half' is of Float16.*float32"),
 }
 

@@ -103,9 +103,11 @@ def require_capabilities(owner: str, grouping: Grouping, capabilities: Capabilit
         TypeError: a parameter of a dtype that is not declared.
         ValueError: centralization, a schedule, or rates that differ between groups, where they are not declared.
     """
-    rates = list({id(s.rate): s.rate for s in grouping.settings}.values())
+    default = grouping.default_rate
+    _require_rate(owner, "'learning_rate'", default, default, capabilities)
     for setting in grouping.settings:
         parameter = setting.parameter
+        _require_rate(owner, f"'lr' of the group of parameter {parameter.name!r}", setting.rate, default, capabilities)
         if setting.centralize and not capabilities.centralization:
             raise ValueError(
                 f"{owner}: a group with parameter {parameter.name!r} asks for 'grad_centralization', "
@@ -116,10 +118,16 @@ def require_capabilities(owner: str, grouping: Grouping, capabilities: Capabilit
                 f"{owner}: parameter {parameter.name!r} is of {parameter.dtype}; {owner} supports "
                 f"{', '.join(capabilities.dtypes)}"
             )
-    if not capabilities.dynamic_rates and any(not isinstance(rate, FixedRate) for rate in rates):
-        raise ValueError(f"{owner}: 'learning_rate' must be one number; {owner} does not support one that changes")
-    if not capabilities.grouped_rates and len({rate.argument for rate in rates if isinstance(rate, FixedRate)}) > 1:
-        raise ValueError(f"{owner}: 'lr' must be the same in all groups; {owner} does not support rates of groups")
+
+
+def _require_rate(owner: str, what: str, rate: Rate, default: Rate, capabilities: Capabilities) -> None:
+    if not capabilities.dynamic_rates and not isinstance(rate, FixedRate):
+        raise ValueError(f"{owner}: {what} must be one number, got a rate that changes with the step: {rate.argument}")
+    if not capabilities.grouped_rates and rate.argument != default.argument:
+        raise ValueError(
+            f"{owner}: {what} must be the optimizer's 'learning_rate', {default.argument!r}, which is the same for "
+            f"all groups; got {rate.argument!r}"
+        )
 
 
 def make_decay(owner: str, name: str, value: Any) -> float | nn.Cell:

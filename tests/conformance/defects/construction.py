@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from mindspore import Parameter
 
-from tests.conformance.defects.planting import planted
+from tests.conformance.defects.planting import planted, unguarded
 from tests.conformance.defects.sound import SoundAdam, SoundMomentum, SoundTrust
 from tinyms_core import Capabilities
 
@@ -157,7 +157,9 @@ class LosesTheLast(SoundMomentum):
     capabilities=Capabilities(grouped_rates=False),
 )
 class UndeclaredGroupRates(SoundMomentum):
-    pass
+    def __init__(self, params, *arguments, **named):
+        with unguarded():
+            super().__init__(params, *arguments, **named)
 
 
 @planted(
@@ -166,7 +168,9 @@ class UndeclaredGroupRates(SoundMomentum):
     capabilities=Capabilities(dynamic_rates=False),
 )
 class UndeclaredSchedules(SoundMomentum):
-    pass
+    def __init__(self, params, *arguments, **named):
+        with unguarded():
+            super().__init__(params, *arguments, **named)
 
 
 @planted(
@@ -193,7 +197,9 @@ class UndeclaredScale(SoundMomentum):
     capabilities=Capabilities(dtypes=("float32", "bfloat16", "float64")),
 )
 class UndeclaredDtype(SoundMomentum):
-    pass
+    def __init__(self, params, *arguments, **named):
+        with unguarded():
+            super().__init__(params, *arguments, **named)
 
 
 @planted(

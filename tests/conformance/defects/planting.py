@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
+from tinyms_core.optimizer import base
 from tinyms_core.registry.specs import Hyperparameter, KernelSpec, OptimizerSpec
 
 
@@ -89,6 +92,13 @@ def _keep_signature(cls: type) -> None:
     own = vars(cls).get("__init__")
     if own is not None and any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(own).parameters.values()):
         own.__wrapped__ = super(cls, cls).__init__
+
+
+@contextmanager
+def unguarded() -> Iterator[None]:
+    """Build an optimizer without the base's refusal of what its spec does not declare."""
+    with mock.patch.object(base, "require_capabilities", return_value=None):
+        yield
 
 
 def declared(spec: OptimizerSpec, name: str, **changes: Any) -> tuple[Hyperparameter, ...]:

@@ -84,30 +84,7 @@ class FTRL(Optimizer):
                 "use_locking": use_locking,
             },
         )
-        self._check_rates()
-
-    def _check_rates(self) -> None:
-        # A rate enters the sum u and stays there: with another one later, the sum means nothing.
+        # A rate enters the sum u and stays there: with another one later, or none, the sum means nothing.
         rate = self.get_config()["learning_rate"]
-        _require_fixed("'learning_rate'", rate)
-        for setting in self.settings:
-            name, other = setting.parameter.name, setting.rate.argument
-            _require_fixed(f"'lr' of the group of parameter {name!r}", other)
-            if other != rate:
-                raise ValueError(
-                    f"ftrl: 'lr' of the group of parameter {name!r} must be the optimizer's 'learning_rate', "
-                    f"{rate!r}, which is the same for all groups; got {other!r}"
-                )
-
-
-def _require_fixed(what: str, rate: Any) -> None:
-    """Refuse a rate that is not one number > 0.
-
-    Raises:
-        ValueError: it changes from step to step, or is zero.
-    """
-    if not isinstance(rate, float):
-        shown = repr(rate)[:80]
-        raise ValueError(f"ftrl: {what} must be one fixed number > 0, got a rate that changes with the step: {shown}")
-    if rate <= 0.0:
-        raise ValueError(f"ftrl: {what} must be > 0, got {rate!r}")
+        if rate <= 0.0:
+            raise ValueError(f"ftrl: 'learning_rate' must be > 0, got {rate!r}")
