@@ -224,11 +224,6 @@ UNDECLARED = {
         ValueError,
         "'a' must be the optimizer's 'learning_rate', 0.1",
     ),
-        lambda a, k: [{"params": [a], "lr": 0.2}, {"params": [k]}],
-        0.1,
-        ValueError,
-        "'a' must be the optimizer's 'learning_rate', 0.1",
-    ),
     "dtype": (lambda a, k: [parameter("half", [1.0], np.float16)], 0.1, TypeError, "'half' is of Float16.*float32"),
 }
 

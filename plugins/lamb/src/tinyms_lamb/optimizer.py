@@ -42,7 +42,7 @@ class Lamb(Optimizer):
         >>> optimizer = tinyms_core.get_optimizer("lamb")([w], learning_rate=0.5)
         >>> optimizer((tensor([1.0, -1.0]),))
         (True,)
-        >>> w.asnumpy().round(4).tolist()
+        >>> [round(float(value), 4) for value in w.asnumpy()]
         [1.2322, 5.7678]
 
     Source:
