@@ -84,8 +84,6 @@ class Capabilities(PlainFields):
         grouped_rates: Whether groups of parameters may have their own learning rates.
         dynamic_rates: Whether a learning rate may be a schedule.
         weight_decay: Where decay enters: the ``"gradient"``, the ``"update"`` (decoupled), or ``"none"``.
-        decay_filter: Which ungrouped parameters weight decay applies to: ``"names"`` spares those with ``beta`` or
-            ``gamma`` in their names, ``"all"`` spares none.
         loss_scale: Whether gradients of a scaled loss are divided by the scale.
         centralization: Whether gradients may be centralized.
         dtypes: The parameters' dtypes that are taken.
@@ -93,6 +91,8 @@ class Capabilities(PlainFields):
         wraps_optimizer: Whether it is built around another optimizer.
         consumes_network: Whether it is built from a network rather than from parameters.
         layerwise: Whether a step needs a number computed over a whole tensor.
+        decay_filter: Which ungrouped parameters weight decay applies to: ``"names"`` spares those with ``beta`` or
+            ``gamma`` in their names, ``"all"`` spares none.
 
     Raises:
         InvalidSpecError: If a field cannot be; the message names it.
@@ -102,7 +102,6 @@ class Capabilities(PlainFields):
     grouped_rates: bool = True
     dynamic_rates: bool = True
     weight_decay: Literal["gradient", "update", "none"] = "gradient"
-    decay_filter: Literal["names", "all"] = "names"
     loss_scale: bool = True
     centralization: bool = True
     dtypes: tuple[str, ...] = DTYPES
@@ -110,6 +109,7 @@ class Capabilities(PlainFields):
     wraps_optimizer: bool = False
     consumes_network: bool = False
     layerwise: bool = False
+    decay_filter: Literal["names", "all"] = "names"
 
     def __post_init__(self) -> None:
         checks.check_choice("Capabilities.sparse", self.sparse, ("exact", "lazy", "none"))
