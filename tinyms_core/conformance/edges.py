@@ -82,7 +82,7 @@ def check_zero_gradient(subject: Subject) -> None:
 
 @check("Numbers", {"pynative": ("float32", "bfloat16", "float64"), "jit": ("float32",)})
 def check_extreme_values(subject: Subject) -> None:
-    """In PyNative denormal gradients follow the oracle and are not flushed; with gradients of 1e30 numbers stay right or finite.
+    """In PyNative denormal gradients follow the oracle, unflushed; with gradients of 1e30 numbers stay right or finite.
 
     Of a gradient of 1e30 the square is beyond float32, so state may become infinite; a parameter may not
     become NaN for it. Where the oracle's state fits into the dtype, the parameters are the oracle's.
