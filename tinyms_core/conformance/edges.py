@@ -90,8 +90,9 @@ def check_extreme_values(subject: Subject) -> None:
     tiny = {"float64": 1e-310}.get(subject.dtype, 1e-40)
     small = subject.plain(Member("tiny", (6, 5), gradient_scale=tiny), Member("usual", (9,)), steps=5)
     if subject.mode == "pynative":
-        # In a graph MindSpore's own operators flush.
         require_golden(subject, small, state=False)
+    else:
+        _require_usual(subject, small)
     if subject.mode == "pynative" and not subject.capabilities.layerwise:
         # Decay would hide the gradient; layer-wise, a norm of it has no quotient in float32.
         least = 8 * (5e-324 if subject.dtype == "float64" else 2.0**-149)
@@ -113,6 +114,19 @@ def check_extreme_values(subject: Subject) -> None:
                 oracle.parameters[name] = np.array(value)
     if subject.dtype == "float64":
         require_golden(subject, huge)
+
+
+def _require_usual(subject: Subject, workload: Workload) -> None:
+    """Require the oracle's parameters where gradients are usual, and finite ones where they are denormal.
+
+    In a graph MindSpore's own operators flush denormal numbers, which a rule such as a sign makes visible.
+    """
+    oracle = subject.oracle(workload)
+    for snapshot in subject.history(workload)[1:]:
+        oracle.step()
+        what = f"after step {oracle.steps}"
+        require_parameter(snapshot.parameters["usual"], oracle.parameters["usual"], subject.dtype, f"usual {what}")
+        require(bool(np.isfinite(snapshot.parameters["tiny"]).all()), f"tiny {what}: elements are not finite")
 
 
 def _require_denormals(subject: Subject, workload: Workload, least: float) -> None:
