@@ -73,7 +73,7 @@ def create_optimizer(
         ['0.weight', '2.weight']
     """
     cls = api.get_optimizer(name)
-    accepted = _accepted(name, cls)
+    accepted = _accepted(cls)
     arguments = dict(hyperparameters)
     if learning_rate is not None:
         arguments["learning_rate"] = learning_rate
@@ -99,7 +99,7 @@ def create_optimizer(
     return optimizer
 
 
-def _accepted(name: str, cls: type) -> dict[str, inspect.Parameter]:
+def _accepted(cls: type) -> dict[str, inspect.Parameter]:
     found = dict(inspect.signature(cls).parameters)
     found.pop("params", None)
     return found
