@@ -15,7 +15,7 @@ from tinyms_core.registry.specs import CONTRACT_VERSION, DTYPES, MODES, Capabili
 if TYPE_CHECKING:
     from tinyms_core.conformance.subject import Subject
 
-SUBJECTS: Final = ("Identity", "Construction", "Groups and rates", "Numbers", "Execution", "State")
+SUBJECTS: Final = ("Identity", "Construction", "Groups and rates", "Numbers", "Sparse", "Execution", "State")
 
 _MODULES: Final = (
     "identity",
@@ -29,6 +29,7 @@ _MODULES: Final = (
     "preprocessing",
     "edges",
     "options",
+    "sparse",
     "execution",
     "training",
     "memory",
@@ -64,7 +65,7 @@ class Check:
 
     Attributes:
         name: its name, that of its function without ``check_``.
-        subject: what it is about, one of six.
+        subject: what it is about, one of seven.
         summary: what it requires, in a line.
         runs: for each mode that it runs in, the dtypes; ``"any"`` where it makes no difference.
         requirement: which declared capabilities it is for; None for every optimizer.
@@ -123,7 +124,7 @@ def check(
     """Declare a function to be a check.
 
     Arguments:
-        subject: what it is about, one of six.
+        subject: what it is about, one of seven.
         runs: for each mode that it runs in, the dtypes.
         requirement: which declared capabilities it is for; None for every optimizer.
         needs: the same in words, such as ``"a declared loss_scale"``.

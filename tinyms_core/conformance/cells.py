@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from mindspore import Tensor, nn, ops
+from mindspore import RowTensor, Tensor, nn, ops
 from mindspore.nn.learning_rate_schedule import LearningRateSchedule
 
 
@@ -89,6 +89,38 @@ class Pair(nn.Cell):
 
     def construct(self, gradients: Any, others: Any) -> Any:
         return self.one(gradients), self.other(others)
+
+
+class RowStep(nn.Cell):
+    """A step of an optimizer whose sparse gradients are put together in the graph, as those of an embedding are.
+
+    Arguments:
+        optimizer: the optimizer.
+        shapes: for each gradient that is sparse its dense shape, for the others None.
+        form: what the rows are made to: ``"tuple"`` or ``"RowTensor"``.
+    """
+
+    def __init__(self, optimizer: Any, shapes: Sequence[tuple[int, ...] | None], form: str = "tuple") -> None:
+        super().__init__(auto_prefix=False)
+        self.optimizer = optimizer
+        self.sparse = tuple(shape is not None for shape in shapes)
+        self.shapes = tuple(shape or () for shape in shapes)
+        self.form = form
+
+    def construct(self, *tensors: Any) -> Any:
+        gradients: Any = ()
+        used = 0
+        for i in range(len(self.sparse)):
+            if self.sparse[i] and self.form == "tuple":
+                gradients += ((tensors[used], tensors[used + 1], self.shapes[i]),)
+                used += 2
+            elif self.sparse[i]:
+                gradients += (RowTensor(tensors[used], tensors[used + 1], self.shapes[i]),)
+                used += 2
+            else:
+                gradients += (tensors[used],)
+                used += 1
+        return self.optimizer(gradients)
 
 
 def regression(count: int = 32, seed: int = 5) -> tuple[Any, Any]:

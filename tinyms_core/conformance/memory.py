@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from mindspore import Tensor
+
 from tinyms_core.conformance.catalog import CheckSkipped, check
 from tinyms_core.conformance.compare import require
 from tinyms_core.conformance.subject import Subject
@@ -28,18 +30,32 @@ def check_no_parameter_sized_temporaries(subject: Subject) -> None:
     trial = subject.trial(workload)
     gradients = trial.gradients()
     size = 4 * _SHAPE[0] * _SHAPE[1]
+    allow_growth(
+        lambda: trial.step(gradients), int(_ALLOWED * size), gradients[0], f"a step on a tensor of {size >> 20} MiB"
+    )
+
+
+def allow_growth(work: Callable[[], object], allowed: int, like: Tensor, what: str) -> None:
+    """Require that something needs less additional memory than allowed, in either of two runs.
+
+    Arguments:
+        work: what to run.
+        allowed: the bytes.
+        like: a tensor of the size that is feared for.
+        what: what runs, for the message.
+
+    Raises:
+        CheckFailure: it needs more.
+    """
     # MindSpore keeps freed memory and gives it out again. Hold what building left free, so that whatever the
     # step allocates has to be new.
-    held = [gradients[0] * 1.0 for _ in range(_HELD)]
+    held = [like * 1.0 for _ in range(_HELD)]
     for tensor in held:
         # Waits for it, too: the allocation is not the step's.
-        require(tensor.asnumpy()[0, 0] == gradients[0].asnumpy()[0, 0], "a copy of the gradient differs from it")
-    growth = max(peak_growth(lambda: trial.step(gradients)) for _ in range(2))
+        require(tensor.asnumpy().flat[0] == like.asnumpy().flat[0], "a copy of a tensor differs from it")
+    growth = max(peak_growth(work) for _ in range(2))
     del held
-    require(
-        growth < _ALLOWED * size,
-        f"a step on a tensor of {size >> 20} MiB needs up to {growth >> 20} MiB of additional memory",
-    )
+    require(growth < allowed, f"{what} needs up to {growth >> 20} MiB of additional memory")
 
 
 def peak_growth(work: Callable[[], object]) -> int:

@@ -29,7 +29,7 @@ from tinyms_core.conformance.workload import Group, Member, Workload
 from tinyms_core.registry.specs import DTYPES, MODES
 
 
-@check("Execution", EVERY_MODE, requirement=lambda can: can.sparse == "none", needs="no declared sparse gradients")
+@check("Sparse", EVERY_MODE, requirement=lambda can: can.sparse == "none", needs="no declared sparse gradients")
 def check_sparse_refused(subject: Subject) -> None:
     """A sparse gradient is refused with the parameter's name, and nothing is changed."""
     workload = subject.plain(Member("table", (5, 4)), Member("bias", (3,)))

@@ -14,7 +14,7 @@ import numpy as np
 from mindspore import Parameter, Tensor
 from mindspore.graph.api import ms_compile_cache
 
-from tinyms_core.conformance.cells import TableDecay, TableSchedule
+from tinyms_core.conformance.cells import RowStep, TableDecay, TableSchedule
 from tinyms_core.conformance.rounding import Array
 from tinyms_core.conformance.values import LOSS_SCALE
 from tinyms_core.conformance.workload import Rate, Workload
@@ -103,7 +103,26 @@ def make_step(optimizer: Any, mode: str) -> Callable[[Sequence[Any]], Any]:
     def step(*gradients):  # type: ignore[no-untyped-def]
         return optimizer(gradients)
 
-    return lambda gradients: step(*gradients)
+    with_rows: dict[Any, Any] = {}
+
+    def run(gradients: Sequence[Any]) -> Any:
+        if not any(isinstance(gradient, tuple) for gradient in gradients):
+            return step(*gradients)
+        shapes, tensors = split_rows(gradients)
+        if shapes not in with_rows:
+            with_rows[shapes] = mindspore.jit(RowStep(optimizer, shapes).construct)
+        return with_rows[shapes](*tensors)
+
+    return run
+
+
+def split_rows(gradients: Sequence[Any]) -> tuple[tuple[tuple[int, ...] | None, ...], list[Any]]:
+    """The dense shapes of the gradients that are (indices, values, shape), None for the others, and all tensors.
+
+    MindSpore compiles anew for each new tensor in a tuple, so every tensor has to be an argument of its own.
+    """
+    shapes = tuple(tuple(g[2]) if isinstance(g, tuple) else None for g in gradients)
+    return shapes, [tensor for g in gradients for tensor in (g[:2] if isinstance(g, tuple) else (g,))]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """The traced update that is derived from a rule: MindSpore operators, for a graph on any device.
 
 Like the CPU kernel it is generated as a module, since MindSpore parses files. The module holds
-``step_scalars``, the rule's scalar part that changes from step to step, on 0-d tensors, and ``update``,
-the rule on whole tensors, which computes every new value before it assigns the first.
+``step_scalars``, the rule's scalar part that changes from step to step, on 0-d tensors, and ``step``, which
+prepares a gradient and updates one parameter. ``step`` is overloaded for dense gradients and for rows: an
+`if` on them crashes MindSpore's compiler. Every new value is computed before the first is assigned.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class TracedProgram:
 
 
 def trace_program(
-    program: Program, hyperparameters: dict[str, float], parameter: str, wide: str = "float64"
+    program: Program, hyperparameters: dict[str, float], parameter: str, sparse: str = "none", wide: str = "float64"
 ) -> TracedProgram:
     """Generate the traced update of a program.
 
@@ -51,6 +52,7 @@ def trace_program(
         program: what to compute.
         hyperparameters: value of each hyperparameter that is fixed.
         parameter: storage type of the parameters.
+        sparse: what becomes of rows of a sparse gradient: "exact", "lazy" or "none".
         wide: type for scalars and reductions: float64, or float32 on a device without it.
 
     Returns:
@@ -68,6 +70,9 @@ def trace_program(
     lines.append(f"    return ({', '.join(results)}{',' if results else ''})")
     source = "\n".join([_PRELUDE.format(name=program.name, wide=wide, compute=compute_type(parameter)), *lines])
     source += "\n\n\n" + _update_source(program, parameter)
+    if sparse == "lazy":
+        source += "\n\n" + _row_update_source(program, parameter)
+    source += "\n\n" + _step_source(program, sparse)
     module = load_generated(f"{program.name}_traced_{parameter}", source)
     constant_slots = {name: fixed[name] for name in program.slots if name in fixed}
     return TracedProgram(module, inputs, constants, constant_slots, step_slots, program.slots)
@@ -78,6 +83,8 @@ _PRELUDE = '''"""Generated from the update rule {name!r} by tinyms_core; made an
 import mindspore
 from mindspore import ops
 
+from tinyms_core.kernels.traced_gradients import densified_rows, distinct_rows, prepared, prepared_rows
+
 WIDE = mindspore.{wide}
 COMPUTE = mindspore.{compute}
 
@@ -85,10 +92,17 @@ COMPUTE = mindspore.{compute}
 '''
 
 
-# On CPU, Assign has no kernel for bfloat16; the in-place copy has.
+# How a new value is written, whole or by rows, by the storage type. On CPU, Assign, Gather and ScatterUpdate
+# have no kernel for bfloat16; the in-place copy has.
 _WRITES = {
     "bfloat16": "{slot}.copy_(ops.cast({value}, mindspore.bfloat16))",
     "other": "ops.assign({slot}, ops.cast({value}, mindspore.{kind}))",
+}
+_ROW_READS = {"bfloat16": "ops.gather(ops.cast({slot}, COMPUTE), rows, 0)", "other": "ops.gather({slot}, rows, 0)"}
+_ROW_WRITES = {
+    "bfloat16": "{slot}.copy_(ops.cast(ops.tensor_scatter_update(ops.cast({slot}, COMPUTE), "
+    "rows.reshape((-1, 1)), {value}), mindspore.bfloat16))",
+    "other": "ops.scatter_update({slot}, rows, ops.cast({value}, mindspore.{kind}))",
 }
 
 
@@ -150,13 +164,75 @@ def _update_source(program: Program, parameter: str) -> str:
         value = tensor if tensor == GRADIENT else f"ops.cast({tensor}, COMPUTE)"
         lines.append(f"    {tensor}__0 = {value}")
     lines += [f"    {line}" for line in _ordered_body(program)]
+    return "\n".join([*lines, *_store_lines(program, parameter, _WRITES), ""])
+
+
+def _row_update_source(program: Program, parameter: str) -> str:
+    """``update_rows``, the same for some rows of a parameter and of its state."""
+    lines = [f"def update_rows(rows, {', '.join((*program.tensors, *program.slots))}):"]
+    for tensor in program.tensors:
+        read = _spelling(_ROW_READS, _storage(tensor, parameter)).format(slot=tensor)
+        lines.append(f"    {tensor}__0 = {tensor if tensor == GRADIENT else f'ops.cast({read}, COMPUTE)'}")
+    lines += [f"    {line}" for line in _ordered_body(program)]
+    return "\n".join([*lines, *_store_lines(program, parameter, _ROW_WRITES), ""])
+
+
+def _store_lines(program: Program, parameter: str, writes: dict[str, str]) -> list[str]:
     # What is returned hangs on every assignment, or a graph with a constant result would drop them.
-    lines.append("    done = True")
+    lines = ["    done = True"]
     for store in program.stores:
-        kind = parameter if store.slot == PARAMETER else compute_type(parameter)
-        written = _WRITES.get(kind, _WRITES["other"]).format(slot=store.slot, value=store.name, kind=kind)
+        kind = _storage(store.slot, parameter)
+        written = _spelling(writes, kind).format(slot=store.slot, value=store.name, kind=kind)
         lines.append(f"    done = ops.depend(done, {written})")
-    return "\n".join([*lines, "    return done", ""])
+    return [*lines, "    return done"]
+
+
+def _storage(tensor: str, parameter: str) -> str:
+    return parameter if tensor == PARAMETER else compute_type(parameter)
+
+
+def _spelling(table: dict[str, str], kind: str) -> str:
+    return table.get(kind, table["other"])
+
+
+# The functions of ``step``: how the gradient's own arguments are named, and what is done with them.
+_PREPARATION = "COMPUTE, decay, scale, decays, centers, scales"
+_STEPS = {
+    "none": (),
+    "lazy": (
+        "    if indices.shape[0] == 0:",
+        "        return True",
+        "    rows, values = distinct_rows(indices, ops.cast(values, COMPUTE), summed)",
+        f"    ready = prepared_rows(values, rows, w, {_PREPARATION})",
+        "    return update_rows(rows, w, ready, {rest})",
+    ),
+    "exact": (
+        f"    ready = densified_rows(ops.cast(values, COMPUTE), indices, w, {_PREPARATION})",
+        "    return update(w, ready, {rest})",
+    ),
+}
+
+
+def _step_source(program: Program, sparse: str) -> str:
+    """``step``, overloaded for the kinds of gradients. Its arguments are flat: tuples crash beside rows."""
+    rest = ", ".join((*program.state, *program.slots))
+    fixed = ", ".join(name for name in ("w", rest, "decay, scale, decays, centers, scales, summed") if name)
+    kinds = ", ".join(['"Tensor"'] * (3 + len(program.state) + len(program.slots)) + ['"Bool"'] * 4)
+    lines = [
+        'step = ops.MultitypeFuncGraph("step")',
+        "",
+        "",
+        f'@step.register({kinds}, "Tensor")',
+        f"def step_dense({fixed}, g):",
+        f"    return update(w, prepared(g, w, {_PREPARATION}), {rest})",
+    ]
+    if sparse != "none":
+        lines += ["", "", f"def step_rows({fixed}, indices, values):"]
+        lines += [line.format(rest=rest) for line in _STEPS[sparse]]
+        for kind, parts in (("RowTensor", "g.indices, g.values"), ("Tuple", "g[0], g[1]")):
+            lines += ["", "", f'@step.register({kinds}, "{kind}")', f"def step_{kind.lower()}({fixed}, g):"]
+            lines.append(f"    return step_rows({fixed}, {parts})")
+    return "\n".join([*lines, ""])
 
 
 def _ordered_body(program: Program) -> list[str]:

@@ -1,6 +1,6 @@
-"""Preprocessing of gradients as MindSpore operators.
+"""Checks and preprocessing of gradients as MindSpore operators, dense ones and rows.
 
-The arithmetic is in float32 at least; a dense gradient comes back in the dtype that it had.
+The arithmetic is in float32 at least; the public methods give a dense gradient back in the dtype that it had.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import mindspore
 from mindspore import ops
 
 FLOATS = (mindspore.float32, mindspore.float16, mindspore.bfloat16, mindspore.float64)
+INDICES = (mindspore.int32, mindspore.int64)
 
 
 def decayed(gradient: Any, parameter: Any, decay: Any) -> Any:
@@ -43,40 +44,92 @@ def arithmetic_dtype(gradient: Any, parameter: Any) -> Any:
     return mindspore.float32
 
 
-def prepared(gradient: Any, parameter: Any, kind: Any, factors: Any, flags: Any) -> Any:
+def prepared(
+    gradient: Any, parameter: Any, kind: Any, decay: Any, reciprocal: Any, decays: bool, centers: bool, scales: bool
+) -> Any:
     """A dense gradient as the rule sees it, in the dtype ``kind``.
 
-    ``factors`` are the decay times the loss scale and the reciprocal of the loss scale; ``flags`` say whether
-    it is decayed, centralized and scaled.
+    ``decay`` is the decay times the loss scale, ``reciprocal`` that of the loss scale; the flags say whether the
+    gradient is decayed, centralized and scaled.
     """
     result = ops.cast(gradient, kind)
-    if flags[0]:
-        result = decayed(result, parameter, factors[0])
-    if flags[1]:
+    if decays:
+        result = decayed(result, parameter, decay)
+    if centers:
         result = centralized(result)
-    if flags[2]:
-        result = scaled(result, factors[1])
+    if scales:
+        result = scaled(result, reciprocal)
     return result
 
 
-# A graph tells dense gradients and rows apart by overloading: an `if` on them crashes its compiler.
+def distinct_rows(indices: Any, values: Any, summed: bool) -> Any:
+    """Rows and their values; with ``summed``, rows that occur several times are added up."""
+    if summed:
+        rows, places = ops.unique(indices)
+        return rows, ops.unsorted_segment_sum(values, places, rows.shape[0])
+    return indices, values
+
+
+def prepared_rows(
+    values: Any, rows: Any, parameter: Any, kind: Any, decay: Any, reciprocal: Any, decays: bool, centers: bool,
+    scales: bool,
+) -> Any:  # fmt: skip
+    """Distinct rows of a gradient as the rule sees them: `prepared` for these rows of the parameter."""
+    own = ops.gather(ops.cast(parameter, kind) if parameter.dtype == mindspore.bfloat16 else parameter, rows, 0)
+    return prepared(values, own, kind, decay, reciprocal, decays, centers, scales)
+
+
+def densified_rows(
+    values: Any, indices: Any, parameter: Any, kind: Any, decay: Any, reciprocal: Any, decays: bool, centers: bool,
+    scales: bool,
+) -> Any:  # fmt: skip
+    """The dense gradient that rows stand for, as the rule sees it: only the rows that occur are decayed."""
+    if indices.shape[0] == 0:
+        return ops.zeros_like(ops.cast(parameter, kind))
+    result = ops.unsorted_segment_sum(values, indices, parameter.shape[0])
+    if decays:
+        counts = ops.unsorted_segment_sum(ops.ones_like(indices).astype(kind), indices, parameter.shape[0])
+        touched = (counts > 0).reshape((-1,) + (1,) * (parameter.ndim - 1))
+        own = ops.cast(parameter, kind)
+        result = decayed(result, ops.where(touched, own, ops.zeros_like(own)), decay)
+    return prepared(result, parameter, kind, decay, reciprocal, False, centers, scales)
+
+
+# A graph tells dense gradients and rows apart by overloading: an `if` on them crashes its compiler. Each gives
+# how many rows are outside the table: the number 0 where that is known when the graph is compiled.
 check_gradient = ops.MultitypeFuncGraph("check_gradient")
 
 
-@check_gradient.register("Tensor", "Tensor", "String")
-def _check_dense(parameter: Any, gradient: Any, name: str) -> bool:
+@check_gradient.register("Tensor", "Tensor", "String", "Bool")
+def _check_dense(parameter: Any, gradient: Any, name: str, sparse: bool) -> Any:
     if gradient.shape != parameter.shape:
         raise ValueError(f"{name} has shape {gradient.shape}, the parameter has {parameter.shape}")
     if gradient.dtype not in FLOATS:
         raise TypeError(f"{name} is of {gradient.dtype}; it must be a floating-point Tensor")
-    return True
+    return 0
 
 
-@check_gradient.register("Tensor", "RowTensor", "String")
-def _refuse_row_tensor(parameter: Any, gradient: Any, name: str) -> bool:
-    raise TypeError(f"{name} is sparse, which is not supported in a graph; make it dense")
+@check_gradient.register("Tensor", "RowTensor", "String", "Bool")
+def _check_row_tensor(parameter: Any, gradient: Any, name: str, sparse: bool) -> Any:
+    return _check_rows(parameter, gradient.indices, gradient.values, gradient.dense_shape, name, sparse)
 
 
-@check_gradient.register("Tensor", "Tuple", "String")
-def _refuse_tuple(parameter: Any, gradient: Any, name: str) -> bool:
-    raise TypeError(f"{name} is sparse, which is not supported in a graph; make it dense")
+@check_gradient.register("Tensor", "Tuple", "String", "Bool")
+def _check_tuple(parameter: Any, gradient: Any, name: str, sparse: bool) -> Any:
+    return _check_rows(parameter, gradient[0], gradient[1], gradient[2], name, sparse)
+
+
+def _check_rows(parameter: Any, indices: Any, values: Any, shape: Any, name: str, sparse: bool) -> Any:
+    if not sparse:
+        raise TypeError(f"{name} is sparse, which the optimizer does not support; make it dense")
+    if shape != parameter.shape:
+        raise ValueError(f"{name} is for shape {shape}, the parameter has {parameter.shape}")
+    if indices.dtype not in INDICES:
+        raise TypeError(f"{name} has indices of {indices.dtype}; int32 or int64 is right")
+    if values.dtype not in FLOATS:
+        raise TypeError(f"{name} has values of {values.dtype}, which are not floating-point")
+    if indices.ndim != 1 or values.shape[1:] != parameter.shape[1:] or values.shape[0] != indices.shape[0]:
+        raise ValueError(f"{name} has indices of shape {indices.shape} and values of shape {values.shape}")
+    if indices.shape[0] == 0:
+        return 0
+    return ops.cast(ops.logical_or(indices.min() < 0, indices.max() >= parameter.shape[0]), mindspore.int32)

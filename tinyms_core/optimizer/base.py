@@ -19,11 +19,13 @@ from tinyms_core.optimizer.addresses import address_of
 from tinyms_core.optimizer.copying import copy_optimizer, rebuild_optimizer, snapshot
 from tinyms_core.optimizer.distributed import broadcast_parameters
 from tinyms_core.optimizer.dtypes import DTYPES, dtype_name, wide_name
+from tinyms_core.optimizer.flat_step import FlatStep, flattened
 from tinyms_core.optimizer.gradient_methods import GradientMethods
 from tinyms_core.optimizer.groups import Grouping, make_grouping, require_capabilities
 from tinyms_core.optimizer.kernel_choice import check_target, choose_kernel
 from tinyms_core.optimizer.rate_methods import RateMethods
 from tinyms_core.optimizer.rates import FixedRate, exhausted
+from tinyms_core.optimizer.sparse import is_sparse, parts, read_sparse
 from tinyms_core.optimizer.state import make_scalar_states, make_states
 from tinyms_core.optimizer.step import HostStep, ScalarGroup, check_gradients
 from tinyms_core.optimizer.traced_step import TracedStep
@@ -189,6 +191,11 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         program = self._program
         if program is None:
             return
+        if program.reductions and self.sparse != "none":
+            raise InvalidSpecError(
+                f"{self.name}: the spec says sparse={self.sparse!r}, but the rule computes a number over a whole "
+                "tensor, which rows have none of; 'none' is right"
+            )
         slots = _slots_of(self.name, self.spec, program)
         self.states = make_states(self.settings, [slots[name] for name in program.state], values)
         self.scalar_states = make_scalar_states([slots[name] for name in program.scalar_state], values)
@@ -201,6 +208,7 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         self.built_addresses = {id(parameter): address_of(parameter) for parameter in written}
         # Two threads that step one optimizer take turns.
         self._step_lock = threading.Lock()
+        self._flat_steps: dict[tuple[bool, ...], FlatStep] = {}
         self._host_step: HostStep | None = None
         self._host_ready = False
         if self._program is not None and not self._classic:
@@ -362,9 +370,12 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         step = self._ready_host_step() if len(arguments) == 1 and not named else None
-        if step is None or context.get_context("mode") == context.GRAPH_MODE or self._hooked():
-            if not self._classic and len(arguments) == 1:
-                self._check_eagerly(arguments[0])
+        graph = context.get_context("mode") == context.GRAPH_MODE
+        if step is None or graph or self._hooked():
+            if not self._classic and len(arguments) == 1 and self._check_eagerly(arguments[0]):
+                if graph:
+                    return self._flat_step_for(arguments[0])(*flattened(arguments[0]))
+                arguments = (tuple(parts(g) if is_sparse(g) else g for g in arguments[0]),)
             return super().__call__(*arguments, **named)
         with self._step_lock:
             step(arguments[0])
@@ -385,11 +396,21 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         hooks = (self._forward_pre_hook, self._forward_hook, self._backward_pre_hook, self._backward_hook)
         return any(hooks)
 
-    def _check_eagerly(self, gradients: Any) -> None:
+    def _check_eagerly(self, gradients: Any) -> bool:
+        """Refuse what does not fit before a graph is compiled; say whether some gradients are rows."""
         shapes = [s.parameter.shape for s in self.settings]
-        check_gradients(self, gradients, shapes)
+        sparse = [i for i, kind in enumerate(check_gradients(self, gradients, shapes)) if kind is None]
+        for index in sparse:
+            read_sparse(self.name, gradients[index], self.settings[index].parameter, self.unique)
         if self.rate_limit and int(self.global_step.asnumpy()[0]) >= self.rate_limit:
             raise ValueError(self.rate_limit_message)
+        return bool(sparse)
+
+    def _flat_step_for(self, gradients: Any) -> FlatStep:
+        sparse = tuple(map(is_sparse, gradients))
+        if sparse not in self._flat_steps:
+            self._flat_steps[sparse] = FlatStep(self, sparse)
+        return self._flat_steps[sparse]
 
     def _result(self) -> Any:
         if self.returns == "each":

@@ -12,12 +12,12 @@ from tinyms_core.kernels.cpu import compute_type
 from tinyms_core.kernels.program import Program
 from tinyms_core.kernels.rule import SUPPLIED_SCALARS
 from tinyms_core.kernels.traced import trace_program
-from tinyms_core.kernels.traced_gradients import check_gradient, prepared
+from tinyms_core.kernels.traced_gradients import check_gradient
 from tinyms_core.optimizer.dtypes import DTYPES, dtype_name
 
 
 class TracedFunction(nn.Cell):
-    """A generated function as a Cell, so that several can stand in a list that a graph indexes."""
+    """A generated function as a Cell."""
 
     def __init__(self, function: Any) -> None:
         super().__init__(auto_prefix=False)
@@ -38,10 +38,11 @@ class TracedStep(nn.Cell):
         storages = list(dict.fromkeys(group.kind for group in groups))
         fixed = {n: v for n, v in self.hyperparameters.items() if n not in self.saved_hyperparameters}
         wide = dtype_name(self.wide_type) or "float64"
-        programs = {kind: trace_program(program, fixed, kind, wide) for kind in storages}
+        programs = {kind: trace_program(program, fixed, kind, self.sparse, wide) for kind in storages}
         first = programs[storages[0]]
         self.traced_scalars = TracedFunction(first.module.step_scalars)
-        self.traced_updates = CellList([TracedFunction(programs[k].module.update) for k in storages], auto_prefix=False)
+        # No Cells: rows do not survive as one of a Cell's ``*arguments``.
+        self.traced_steps = tuple(programs[kind].module.step for kind in storages)
         self.traced_group_rate = tuple(group.rate_index for group in groups)
         self.traced_group_wide = tuple(group.wide for group in groups)
         self.traced_group_member = tuple(group.member for group in groups)
@@ -63,7 +64,14 @@ class TracedStep(nn.Cell):
             (self.decays_gradient and s.decays, s.centralize, self.scales_gradient and self.need_scale)
             for s in self.settings
         )
+        self.traced_sparse = self.sparse != "none"
         self.traced_names = tuple(f"{self.name}: the gradient of {s.parameter.name!r}" for s in self.settings)
+        self.traced_outside = tuple(
+            f"{name} has an index outside of the table; its rows are 0 to {s.parameter.shape[0] - 1}"
+            if len(s.parameter.shape)
+            else ""
+            for name, s in zip(self.traced_names, self.settings, strict=True)
+        )
         self.traced_scalar_states = tuple(self.scalar_states.values())
         held = [getattr(self, f"held_{name}") for name in self.saved_hyperparameters]
         self.traced_held = CellList(held, auto_prefix=False)
@@ -76,7 +84,8 @@ class TracedStep(nn.Cell):
             if self.global_step[0] >= self.rate_limit:
                 raise ValueError(self.rate_limit_message)
         for i in range(self.param_length):
-            check_gradient(self.parameters[i], gradients[i], self.traced_names[i])
+            if check_gradient(self.parameters[i], gradients[i], self.traced_names[i], self.traced_sparse) > 0:
+                raise ValueError(self.traced_outside[i])
         slots: Any = ()
         values: Any = ()
         for k in range(self.traced_group_count):
@@ -85,14 +94,14 @@ class TracedStep(nn.Cell):
         done: Any = ()
         for i in range(self.param_length):
             k = self.traced_group_of[i]
-            kind = self.traced_group_type[k]
-            factors = (self.loss_scale_wide * self._decay_of(i), self.reciprocal_scale_wide)
-            gradient = prepared(gradients[i], self.parameters[i], kind, factors, self.traced_flags[i])
-            arguments: Any = (self.parameters[i], gradient)
+            arguments: Any = (self.parameters[i],)
             for states in self.traced_states:
                 arguments += (states[i],)
             arguments += slots[k]
-            done += (self.traced_updates[self.traced_group_update[k]](*arguments),)
+            arguments += (self.loss_scale_wide * self._decay_of(i), self.reciprocal_scale_wide)
+            arguments += self.traced_flags[i]
+            arguments += (self._unique,)
+            done += (self.traced_steps[self.traced_group_update[k]](*arguments, gradients[i]),)
         for j in range(len(self.traced_scalar_states)):
             state = self.traced_scalar_states[j]
             value = ops.cast(values[self.traced_step_slot_count + j], state.dtype)

@@ -125,6 +125,10 @@ class Capabilities(PlainFields):
             "layerwise",
         ):
             checks.check_flag(f"Capabilities.{name}", getattr(self, name))
+        if self.layerwise and self.sparse != "none":
+            raise checks.refuse(
+                "Capabilities.sparse", self.sparse, "'none' for a layerwise optimizer: rows are no layer"
+            )
         for name, choices in (("dtypes", DTYPES), ("modes", MODES)):
             _freeze(self, name, partial(checks.check_choice, choices=choices), empty=False)
 

@@ -13,6 +13,7 @@ from mindspore.graph.api import _pynative_executor
 from tests.conformance.defects.numbers import no_option
 from tests.conformance.defects.planting import ThroughViews, planted
 from tests.conformance.defects.sound import SoundMomentum
+from tinyms_core import Capabilities
 from tinyms_core.kernels.program import analyse
 
 
@@ -165,7 +166,11 @@ class HidesParameters(SoundMomentum):
         self.parameters = ParameterTuple([p.clone() for p in self.parameters])
 
 
-@planted("A sparse gradient's values are taken for a dense gradient.", "sparse_refused")
+@planted(
+    "A sparse gradient's values are taken for a dense gradient.",
+    "sparse_refused",
+    capabilities=Capabilities(sparse="none"),
+)
 class TakesSparse(SoundMomentum):
     def __call__(self, gradients: Any) -> Any:
         dense = []

@@ -69,6 +69,7 @@ class SoundMomentum(Optimizer):
             Hyperparameter("use_nesterov", False, kind="flag"),
         ),
         state=(StateSlot("v", prefix="moments"),),
+        capabilities=Capabilities(sparse="lazy"),
     )
     rule = descend
 
@@ -156,6 +157,7 @@ class SoundAdam(Optimizer):
             StateSlot("v", prefix="moment2"),
             StateSlot("beta1_power", prefix="beta1_power", initial=1.0, shape="scalar"),
         ),
+        capabilities=Capabilities(sparse="exact"),
     )
     rule = adapt
     returns = "one"

@@ -1,6 +1,6 @@
 """Adagrad for MindSpore."""
 
-from tinyms_core import Hyperparameter, KernelSpec, OptimizerSpec, StateSlot, hookimpl
+from tinyms_core import Capabilities, Hyperparameter, KernelSpec, OptimizerSpec, StateSlot, hookimpl
 
 SPEC = OptimizerSpec(
     name="adagrad",
@@ -16,6 +16,7 @@ SPEC = OptimizerSpec(
         Hyperparameter("weight_decay", 0.0, kind="decay"),
     ),
     state=(StateSlot("h", prefix="accum", initial="accum"),),
+    capabilities=Capabilities(sparse="lazy"),
 )
 
 

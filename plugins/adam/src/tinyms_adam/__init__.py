@@ -1,6 +1,6 @@
 """Adam for MindSpore."""
 
-from tinyms_core import Hyperparameter, KernelSpec, OptimizerSpec, StateSlot, hookimpl
+from tinyms_core import Capabilities, Hyperparameter, KernelSpec, OptimizerSpec, StateSlot, hookimpl
 
 SPEC = OptimizerSpec(
     name="adam",
@@ -29,6 +29,7 @@ SPEC = OptimizerSpec(
         StateSlot("beta1_power", prefix="beta1_power", initial=1.0, shape="scalar"),
         StateSlot("beta2_power", prefix="beta2_power", initial=1.0, shape="scalar"),
     ),
+    capabilities=Capabilities(sparse="exact"),
 )
 
 

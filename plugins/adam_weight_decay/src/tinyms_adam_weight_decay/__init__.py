@@ -19,7 +19,7 @@ SPEC = OptimizerSpec(
         StateSlot("m", prefix="adam_m"),
         StateSlot("v", prefix="adam_v"),
     ),
-    capabilities=Capabilities(weight_decay="update", loss_scale=False, centralization=False),
+    capabilities=Capabilities(sparse="lazy", weight_decay="update", loss_scale=False, centralization=False),
 )
 
 

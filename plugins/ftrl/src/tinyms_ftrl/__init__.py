@@ -27,7 +27,7 @@ SPEC = OptimizerSpec(
         StateSlot("a", prefix="moments", initial="initial_accum"),
         StateSlot("u", prefix="linear"),
     ),
-    capabilities=Capabilities(grouped_rates=False, dynamic_rates=False, decay_filter="all"),
+    capabilities=Capabilities(sparse="lazy", grouped_rates=False, dynamic_rates=False, decay_filter="all"),
 )
 
 

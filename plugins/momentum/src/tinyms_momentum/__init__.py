@@ -1,6 +1,6 @@
 """Momentum and Nesterov momentum for MindSpore."""
 
-from tinyms_core import Hyperparameter, KernelSpec, OptimizerSpec, StateSlot, hookimpl
+from tinyms_core import Capabilities, Hyperparameter, KernelSpec, OptimizerSpec, StateSlot, hookimpl
 
 SPEC = OptimizerSpec(
     name="momentum",
@@ -16,6 +16,7 @@ SPEC = OptimizerSpec(
         Hyperparameter("use_nesterov", False, kind="flag"),
     ),
     state=(StateSlot("v", prefix="moments"),),
+    capabilities=Capabilities(sparse="lazy"),
 )
 
 

@@ -1,6 +1,6 @@
 """Adagrad with proximal steps for MindSpore."""
 
-from tinyms_core import Hyperparameter, KernelSpec, OptimizerSpec, StateSlot, hookimpl
+from tinyms_core import Capabilities, Hyperparameter, KernelSpec, OptimizerSpec, StateSlot, hookimpl
 
 SPEC = OptimizerSpec(
     name="proximal_adagrad",
@@ -23,6 +23,7 @@ SPEC = OptimizerSpec(
         Hyperparameter("weight_decay", 0.0, kind="decay"),
     ),
     state=(StateSlot("h", prefix="accum", initial="accum"),),
+    capabilities=Capabilities(sparse="lazy"),
 )
 
 

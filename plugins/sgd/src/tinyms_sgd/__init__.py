@@ -1,6 +1,6 @@
 """Stochastic gradient descent for MindSpore."""
 
-from tinyms_core import Hyperparameter, KernelSpec, OptimizerSpec, StateSlot, hookimpl
+from tinyms_core import Capabilities, Hyperparameter, KernelSpec, OptimizerSpec, StateSlot, hookimpl
 
 SPEC = OptimizerSpec(
     name="sgd",
@@ -20,6 +20,7 @@ SPEC = OptimizerSpec(
         StateSlot("v", prefix="accum"),
         StateSlot("stat", prefix="stat", initial=1.0),
     ),
+    capabilities=Capabilities(sparse="lazy"),
 )
 
 

@@ -1,0 +1,338 @@
+"""Sparse gradients: the rows of a table that a batch has touched, against the float64 oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import mindspore
+import numpy as np
+from mindspore import Tensor
+
+from tinyms_core.conformance.catalog import EVERY_MODE, check
+from tinyms_core.conformance.cells import RowStep
+from tinyms_core.conformance.compare import require, require_close, require_same
+from tinyms_core.conformance.construction import refusal, require_named
+from tinyms_core.conformance.identity import require_equal
+from tinyms_core.conformance.memory import allow_growth
+from tinyms_core.conformance.numbers import compare_with_oracle
+from tinyms_core.conformance.oracle import Oracle
+from tinyms_core.conformance.rounding import Array, rounded
+from tinyms_core.conformance.subject import Subject
+from tinyms_core.conformance.trial import Trial, make_tensor, scratch_folder
+from tinyms_core.conformance.workload import Group, Member, Place, Workload
+from tinyms_core.registry.specs import DTYPES, Capabilities
+
+_RUNS: Mapping[str, tuple[str, ...]] = {
+    "pynative": DTYPES,
+    "jit": ("float32", "bfloat16"),
+    "graph": ("float32", "float16", "float64"),
+}
+_TABLE = "embedding.table"
+_ROWS = 9
+# Which rows each step touches: several times, unordered, all of them, one, the first and the last.
+_INDICES = ([4, 1, 4, 4], [8, 0, 2, 8], [3, 3, 3, 3], [0, 1, 7, 5], [6, 4, 1, 6], [2, 8, 5, 0])
+# 38 MiB of float32: larger than any block that the C library keeps for reuse.
+_LARGE_ROWS, _LARGE_WIDTH = 625_000, 16
+
+
+def _takes_rows(can: Capabilities) -> bool:
+    return can.sparse != "none"
+
+
+_ROWS_DECLARED: dict[str, Any] = {"requirement": _takes_rows, "needs": "declared sparse gradients"}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A sparse gradient as numbers.
+
+    Attributes:
+        indices: the rows, in any order, each any number of times.
+        values: the gradient of each.
+    """
+
+    indices: tuple[int, ...]
+    values: Array
+
+    def dense(self, shape: Sequence[int]) -> Array:
+        """The dense gradient that the rows stand for."""
+        result = np.zeros(tuple(shape))
+        np.add.at(result, list(self.indices), self.values)
+        return result
+
+    def tensors(self, dtype: str, shape: tuple[int, ...], indices: Any = mindspore.int32) -> tuple[Any, ...]:
+        """The rows as (indices, values, shape)."""
+        return Tensor(np.array(self.indices, np.int64)).astype(indices), make_tensor(self.values, dtype), shape
+
+
+class SparseOracle(Oracle):
+    """A workload whose table has sparse gradients, stepped in float64."""
+
+    def step_rows(self, rows: Mapping[str, Rows], dense: Mapping[str, Array]) -> None:
+        """Do one step.
+
+        Arguments:
+            rows: the sparse gradients, by the parameter's name.
+            dense: the other gradients.
+        """
+        self._rows = rows
+        shapes = {place.member.name: place.member.shape for place in self._workload.places}
+        self.step({**dense, **{name: found.dense(shapes[name]) for name, found in rows.items()}})
+
+    def _step_one(self, place: Place, gradient: Array) -> None:
+        name = place.member.name
+        if name not in self._rows or self._spec.capabilities.sparse == "exact":
+            super()._step_one(place, gradient)
+            return
+        rest = np.ones(place.member.shape[0], bool)
+        rest[list(self._rows[name].indices)] = False
+        before, state = self.parameters[name].copy(), self.state[name]
+        super()._step_one(place, gradient)
+        self.parameters[name][rest] = before[rest]
+        for slot, old in state.items():
+            if np.ndim(old):
+                self.state[name][slot][rest] = old[rest]
+
+    def preprocessed(self, place: Place, gradient: Array, decay: float) -> Array:
+        """A gradient as the rule sees it; of a table, only the rows that occur are decayed."""
+        name = place.member.name
+        plain = super().preprocessed(place, gradient, 0.0)
+        if name not in self._rows:
+            return super().preprocessed(place, gradient, decay)
+        whole = super().preprocessed(place, gradient, decay)
+        touched = list(self._rows[name].indices)
+        plain[touched] = whole[touched]
+        return plain
+
+
+def sparse_workload(subject: Subject, setting: int = -1, **changes: Any) -> Workload:
+    """The full workload, with a table in the first group, and one of three dimensions."""
+    full = subject.workload(setting, steps=len(_INDICES))
+    first, *others = full.groups
+    tables = (Member(_TABLE, (_ROWS, 5)), Member("blocks.table", (_ROWS, 2, 3)), Member("tall.table", (_ROWS,)))
+    plain = Group(tables[:1], first.rate, first.decay)
+    deep = Group(tables[1:], None, (0.03,) if first.decay is not None else None, first.centralize)
+    order = ("blocks.table", *(full.order or ()), _TABLE, "tall.table")
+    return replace(full, groups=(plain, deep, first, *others), order=order, **changes)
+
+
+def _rows_of(workload: Workload, step: int, tables: Sequence[str]) -> dict[str, Rows]:
+    """The rows of a step; of two tables not the same."""
+    found = {}
+    for offset, name in enumerate(tables):
+        indices = _INDICES[(step + offset) % len(_INDICES)]
+        whole = workload.gradients(step)[name]
+        # Values of their own for each occurrence: parts of the numbers that a dense gradient would have.
+        values = np.stack([whole[row] * (0.25 + 0.25 * place) for place, row in enumerate(indices)])
+        kind = next(place.member.gradient_dtype for place in workload.places if place.member.name == name)
+        found[name] = Rows(tuple(indices), rounded(values, kind))
+    return found
+
+
+def _tables(workload: Workload) -> list[str]:
+    return [place.member.name for place in workload.places if place.member.name.endswith(".table")]
+
+
+def _gradients(workload: Workload, rows: Mapping[str, Rows], step: int) -> list[Any]:
+    """The gradients of a step in the order of the update, those of tables as (indices, values, shape)."""
+    dense = workload.gradients(step)
+    return [
+        rows[place.member.name].tensors(place.member.gradient_dtype, place.member.shape)
+        if place.member.name in rows
+        else make_tensor(dense[place.member.name], place.member.gradient_dtype)
+        for place in workload.places
+    ]
+
+
+def _require_golden(subject: Subject, workload: Workload) -> None:
+    oracle = SparseOracle(subject.spec, workload)
+    trial = subject.trial(workload)
+    for step in range(workload.steps):
+        rows = _rows_of(workload, step, _tables(workload))
+        before = trial.snapshot()
+        trial.step(_gradients(workload, rows, step))
+        after = trial.snapshot()
+        oracle.step_rows(rows, {n: g for n, g in workload.gradients(step).items() if n not in rows})
+        compare_with_oracle(subject.spec, oracle, workload, after, True, True)
+        require(after.global_step == step + 1, f"global_step is {after.global_step} after {step + 1} sparse step(s)")
+        if subject.capabilities.sparse == "lazy":
+            for name, found in rows.items():
+                rest = [row for row in range(_ROWS) if row not in found.indices]
+                what = f"the untouched rows of {name} after step {step + 1}"
+                require_same(after.parameters[name][rest], before.parameters[name][rest], what)
+
+
+def _workloads(subject: Subject) -> list[Workload]:
+    every = subject.mode == "pynative" and subject.dtype == "float32"
+    return [sparse_workload(subject, index) for index in (range(len(subject.settings)) if every else [-1])]
+
+
+@check("Sparse", _RUNS, requirement=lambda can: can.sparse == "exact", needs="declared exact sparse gradients")
+def check_sparse_equals_dense(subject: Subject) -> None:
+    """A step with rows is the dense step with zeros elsewhere; only rows that occur are decayed."""
+    for workload in _workloads(subject):
+        _require_golden(subject, workload)
+
+
+@check("Sparse", _RUNS, requirement=lambda can: can.sparse == "lazy", needs="declared lazy sparse gradients")
+def check_only_touched_rows(subject: Subject) -> None:
+    """Rows that occur take the dense step, in parameter and state; the others stay as they are, bit for bit."""
+    for workload in _workloads(subject):
+        _require_golden(subject, workload)
+
+
+@check("Sparse", EVERY_MODE, **_ROWS_DECLARED)
+def check_duplicates_summed(subject: Subject) -> None:
+    """A row that occurs several times counts with the sum, whatever the order."""
+    workload = _one_table(subject)
+    whole = workload.gradients(0)[_TABLE]
+    one = Rows((2, 7), whole[[2, 7]])
+    parts = Rows((7, 2, 2, 7, 2), np.stack([whole[7] / 2, whole[2] / 4, whole[2] / 2, whole[7] / 2, whole[2] / 4]))
+    expected = _stepped(subject, workload, [one, one])
+    found = _stepped(subject, workload, [parts, parts])
+    for name, value in expected.parameters.items():
+        require_close(found.parameters[name], value, "float32", f"{name} with rows given in parts")
+    for name, value in expected.state.items():
+        require_close(found.state[name], value, "float32", f"state {name} with rows given in parts")
+
+
+@check(
+    "Sparse",
+    EVERY_MODE,
+    requirement=lambda can: can.sparse != "none" and can.weight_decay != "none",
+    needs="declared sparse gradients and weight decay",
+)
+def check_decay_once_per_row(subject: Subject) -> None:
+    """Weight decay counts once for a row that occurs, however often, and not at all for the others."""
+    workload = replace(_one_table(subject), decay=(0.5,))
+    oracle = SparseOracle(subject.spec, workload)
+    rows = Rows((3, 3, 3, 6), np.zeros((4, 5)))
+    trial = subject.trial(workload)
+    for step in range(2):
+        trial.step(_gradients(workload, {_TABLE: rows}, step))
+        oracle.step_rows({_TABLE: rows}, {})
+        compare_with_oracle(subject.spec, oracle, workload, trial.snapshot(), True, True)
+
+
+@check("Sparse", EVERY_MODE, **_ROWS_DECLARED)
+def check_index_out_of_range_is_clean(subject: Subject) -> None:
+    """An index outside of the table is refused with the parameter's name, and nothing is changed."""
+    workload = replace(_one_table(subject), groups=(Group((Member("first.bias", (4,)), Member(_TABLE, (_ROWS, 5)))),))
+    for indices in ((1, _ROWS), (-1, 2), (0, 10**6)):
+        rows = Rows(indices, np.ones((2, 5)))
+        _require_refused(subject, workload, rows, (ValueError, IndexError), f"the indices {indices}")
+
+
+@check("Sparse", EVERY_MODE, **_ROWS_DECLARED)
+def check_bad_rows_are_clean(subject: Subject) -> None:
+    """Rows for another shape, or with values that do not fit, are refused with the parameter's name."""
+    workload = _one_table(subject)
+    good = Rows((1, 2), np.ones((2, 5)))
+    indices, values, shape = good.tensors(subject.parameter_dtype, (_ROWS, 5))
+    cases = {
+        "rows for another table": (indices, values, (_ROWS + 1, 5)),
+        "fewer values than indices": (indices, values[:1], shape),
+        "values of another width": (indices, make_tensor(np.ones((2, 4)), subject.parameter_dtype), shape),
+        "indices that are no integers": (values[:, 0], values, shape),
+        "values that are integers": (indices, Tensor(np.ones((2, 5), np.int32)), shape),
+    }
+    for what, gradient in cases.items():
+        _require_refused(subject, workload, gradient, (TypeError, ValueError), what)
+
+
+@check("Sparse", EVERY_MODE, **_ROWS_DECLARED)
+def check_empty_indices(subject: Subject) -> None:
+    """A gradient without any row is a step in which no row occurs; the other parameters take theirs."""
+    workload = replace(_one_table(subject), groups=(Group((Member(_TABLE, (_ROWS, 5)), Member("last.bias", (4,)))),))
+    oracle, trial = SparseOracle(subject.spec, workload), subject.trial(workload)
+    for step, rows in enumerate((Rows((3,), np.ones((1, 5))), Rows((), np.zeros((0, 5))))):
+        dense = {n: g for n, g in workload.gradients(step).items() if n != _TABLE}
+        trial.step(_gradients(workload, {_TABLE: rows}, step))
+        oracle.step_rows({_TABLE: rows}, dense)
+        snapshot = trial.snapshot()
+        compare_with_oracle(subject.spec, oracle, workload, snapshot, True, True)
+        require(snapshot.global_step == step + 1, f"global_step is {snapshot.global_step} after {step + 1} step(s)")
+
+
+@check("Sparse", EVERY_MODE, **_ROWS_DECLARED)
+def check_row_forms_agree(subject: Subject) -> None:
+    """A RowTensor and (indices, values, shape), with indices in int32 or int64, give the same bits."""
+    workload = _one_table(subject)
+    rows = Rows((5, 0, 5), workload.gradients(0)[_TABLE][[5, 1, 2]])
+    kind = workload.places[0].member.gradient_dtype
+    expected = _stepped(subject, workload, [rows, rows])
+    for indices in (mindspore.int32, mindspore.int64):
+        parts = rows.tensors(kind, (_ROWS, 5), indices)
+        for form, step in _forms(subject):
+            trial = subject.trial(workload)
+            for _ in range(2):
+                step(trial, parts)
+            require_equal(trial.snapshot(), expected, f"after 2 steps with {form} and indices of {indices}")
+
+
+@check(
+    "Sparse", {"pynative": ("float32",)}, requirement=lambda can: can.sparse == "lazy", needs="lazy sparse gradients"
+)
+def check_sparse_step_is_small(subject: Subject) -> None:
+    """A lazy step needs memory for the rows that occur, not for the table."""
+    workload = subject.plain(Member(_TABLE, (_LARGE_ROWS, _LARGE_WIDTH)))
+    subject.trial(_one_table(subject)).step(_gradients(_one_table(subject), {_TABLE: Rows((1,), np.ones((1, 5)))}, 0))
+    trial = subject.trial(workload)
+    touched = tuple(range(0, _LARGE_ROWS, _LARGE_ROWS // 1000))
+    rows = Rows(touched, np.full((len(touched), _LARGE_WIDTH), 0.5))
+    gradient = rows.tensors(subject.parameter_dtype, (_LARGE_ROWS, _LARGE_WIDTH))
+    size = 4 * _LARGE_ROWS * _LARGE_WIDTH
+    allow_growth(
+        lambda: trial.step([gradient]),
+        size // 4,
+        trial.parameters[_TABLE],
+        f"a lazy step on {len(touched)} rows of a table of {size >> 20} MiB",
+    )
+
+
+def _one_table(subject: Subject) -> Workload:
+    return subject.plain(Member(_TABLE, (_ROWS, 5)), steps=2)
+
+
+def _stepped(subject: Subject, workload: Workload, every: Sequence[Rows]) -> Any:
+    trial = subject.trial(workload)
+    for step, rows in enumerate(every):
+        trial.step(_gradients(workload, {_TABLE: rows}, step))
+    return trial.snapshot()
+
+
+def _require_refused(
+    subject: Subject, workload: Workload, rows: Any, errors: tuple[type[Exception], ...], what: str
+) -> None:
+    trial = subject.trial(workload)
+    if subject.mode == "pynative":
+        trial.step(_gradients(workload, {_TABLE: Rows((0, 1), np.ones((2, 5)))}, 0))
+    before = trial.snapshot()
+    gradients = _gradients(workload, {_TABLE: rows if isinstance(rows, Rows) else Rows((0,), np.ones((1, 5)))}, 0)
+    if not isinstance(rows, Rows):
+        gradients[[place.member.name for place in workload.places].index(_TABLE)] = rows
+    with scratch_folder():
+        message = refusal(lambda: trial.step(gradients), errors, what)
+    require_named(message, (_TABLE,), what)
+    require_equal(trial.snapshot(), before, f"after {what} was refused")
+
+
+def _forms(subject: Subject) -> list[tuple[str, Callable[[Trial, tuple[Any, ...]], Any]]]:
+    """Ways to hand rows to an optimizer of one parameter."""
+    forms: list[tuple[str, Callable[[Trial, tuple[Any, ...]], Any]]] = [
+        ("a tuple", lambda trial, parts: trial.step([parts])),
+    ]
+    if subject.mode != "jit":
+        # MindSpore itself takes no RowTensor as an argument of a compiled function.
+        forms.append(("a RowTensor", lambda trial, parts: trial.step([mindspore.RowTensor(*parts)])))
+    if subject.mode != "pynative":
+        forms.append(("a RowTensor made in a graph", _step_in_graph))
+    return forms
+
+
+def _step_in_graph(trial: Trial, parts: tuple[Any, ...]) -> None:
+    cell = RowStep(trial.optimizer, (parts[2],), "RowTensor")
+    step = cell if mindspore.get_context("mode") == mindspore.GRAPH_MODE else mindspore.jit(cell.construct)
+    step(*parts[:2])
