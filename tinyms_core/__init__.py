@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tinyms_core.kernels.errors import RuleError
     from tinyms_core.kernels.rule import Rule, rule
     from tinyms_core.optimizer.base import Optimizer
+    from tinyms_core.optimizer.checkpoint import save_checkpoint
     from tinyms_core.optimizer.create import create_optimizer
     from tinyms_core.optimizer.errors import InvalidGroupError
     from tinyms_core.registry.api import (
@@ -74,6 +75,7 @@ _HOMES = {
     "refresh": "registry.api",
     "register": "registry.api",
     "rule": "kernels.rule",
+    "save_checkpoint": "optimizer.checkpoint",
     "unregister": "registry.api",
 }
 
@@ -106,6 +108,7 @@ __all__ = [
     "refresh",
     "register",
     "rule",
+    "save_checkpoint",
     "unregister",
 ]
 

@@ -256,6 +256,6 @@ def _refuse_shapes(optimizer: Optimizer, gradients: Sequence[Any], shapes: list[
 
 
 _ROWS_ONLY = (
-    ". In PyNative mode the gradient of a sparse embedding arrives without its indices: give the rows as "
-    "(indices, values, shape), or train in graph mode"
+    ". In PyNative mode the gradient of a sparse embedding arrives without its indices: compute gradients and step "
+    "in one function under ms.jit, train in graph mode, or give the rows as (indices, values, shape)"
 )
