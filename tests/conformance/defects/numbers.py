@@ -9,6 +9,7 @@ from typing import Any
 import mindspore
 import numpy as np
 from mindspore import Tensor, ops
+from tinyms_rmsprop.optimizer import RMSProp
 
 from tests.conformance.defects.planting import declared, planted
 from tests.conformance.defects.sound import SoundAdam, SoundMomentum, SoundTrust
@@ -89,6 +90,26 @@ def negative_state(w, g, v, lr, momentum, use_nesterov):
 @planted("The state has the opposite sign, which the parameters do not show.", "golden_state")
 class NegativeState(SoundMomentum):
     rule = negative_state
+
+
+@rule(state=("s", "buffer", "mean"))
+def slightly_long(w, g, s, buffer, mean, lr, decay, momentum, epsilon, centered):
+    s = decay * s + (1 - decay) * g * g
+    if centered:
+        mean = decay * mean + (1 - decay) * g
+        variance = s - mean * mean + epsilon
+        moved = momentum * buffer + 1.00003 * lr * g / math.sqrt(variance)
+        w = math.where(variance > 0, w - moved, w)
+        buffer = math.where(variance > 0, moved, buffer)
+    else:
+        buffer = momentum * buffer + lr * g / math.sqrt(s + epsilon)
+        w = w - buffer
+    return w, s, buffer, mean
+
+
+@planted("A step that rounding moves by 8e-6 is too long by 3e-5.", "golden_state", "golden_trajectory")
+class SlightlyLong(RMSProp):
+    rule = slightly_long
 
 
 @rule(state=("v",))
