@@ -8,6 +8,9 @@ SPEC = OptimizerSpec(
     summary="Each element's step is divided by the running root mean square of its gradient, optionally centered.",
     reference="Hinton, Neural Networks for Machine Learning, lecture 6, 2012; centered: Graves, arXiv:1308.0850",
     oracle="tinyms_rmsprop.reference:reference",
+    refused="tinyms_rmsprop.contract:REFUSED",
+    accepted="tinyms_rmsprop.contract:ACCEPTED",
+    peers="tinyms_rmsprop.contract:PEERS",
     hyperparameters=(
         Hyperparameter("learning_rate", 0.1, kind="rate"),
         Hyperparameter("decay", 0.9, "[0, inf)"),
