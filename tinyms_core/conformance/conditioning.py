@@ -2,7 +2,7 @@
 
 Where a formula takes the difference of two numbers that are nearly equal, the rounding of what is stored from one
 step to the next can be worth more than the tolerance, however well a step is computed. How much it is worth is
-measured: the float64 oracle is stepped several times more, and each time every gradient that it sees and every
+measured: the float64 oracle is stepped several times more, and each time every gradient that it is given and every
 number that it stores is moved by one unit in the last place of the dtype that it is stored in, up or down at
 random. No step in that dtype does with fewer roundings, so what these runs lie apart is allowed.
 """
@@ -10,33 +10,33 @@ random. No step in that dtype does with fewer roundings, so what these runs lie 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from tinyms_core.conformance.oracle import Oracle
 from tinyms_core.conformance.rounding import NARROW, Array, rounded, state_dtype, unit
+from tinyms_core.conformance.subject import Subject
 from tinyms_core.conformance.trial import Snapshot
-from tinyms_core.conformance.workload import Place, Workload
-from tinyms_core.registry.specs import OptimizerSpec
+from tinyms_core.conformance.workload import Workload
 
 DRAWS: Final = 8
 """How many times the oracle is stepped with its last digits changed."""
 
 
 class Conditioning:
-    """What the last digits are worth in a workload; the oracle is not stepped before it is asked.
+    """What the last digits are worth in a workload; no oracle is stepped before it is asked.
 
     Arguments:
-        spec: the optimizer's declaration.
+        subject: the optimizer.
         workload: what is stepped.
         history: what the optimizer holds at first and after each step. From 16-bit parameters the oracle goes on
             as they were rounded there; not needed where there are none.
     """
 
-    def __init__(self, spec: OptimizerSpec, workload: Workload, history: Sequence[Snapshot] = ()) -> None:
-        self._spec = spec
+    def __init__(self, subject: Subject, workload: Workload, history: Sequence[Snapshot] = ()) -> None:
+        self._subject = subject
         self._workload = workload
         self._history = history
 
@@ -55,50 +55,54 @@ class Conditioning:
 
     @functools.cached_property
     def _distances(self) -> list[dict[tuple[str, str], Array]]:
-        exact = Oracle(self._spec, self._workload)
-        moved: list[Oracle] = [_Moved(self._spec, self._workload, draw) for draw in range(DRAWS)]
+        exact = self._subject.oracle(self._workload)
+        moved = [_Moved(self._subject, self._workload, draw) for draw in range(DRAWS)]
         steps: list[dict[tuple[str, str], Array]] = []
         with np.errstate(all="ignore"):
             for step in range(self._workload.steps):
-                for oracle in (exact, *moved):
-                    oracle.step()
-                right, others = _tensors(exact), [_tensors(oracle) for oracle in moved]
-                steps.append({key: _apart(value, [other[key] for other in others]) for key, value in right.items()})
-                for place in self._workload.places if self._history else ():
-                    if place.member.dtype in NARROW:
-                        for oracle in (exact, *moved):
-                            name = place.member.name
-                            oracle.parameters[name] = np.array(self._history[step + 1].parameters[name])
+                exact.step()
+                for other in moved:
+                    other.step()
+                right, found = _tensors(exact), [_tensors(other.oracle) for other in moved]
+                steps.append({key: _apart(value, [tensors[key] for tensors in found]) for key, value in right.items()})
+                if self._history:
+                    self._follow((exact, *(other.oracle for other in moved)), self._history[step + 1])
         return steps
 
+    def _follow(self, oracles: Sequence[Oracle], snapshot: Snapshot) -> None:
+        """Let oracles go on from 16-bit parameters as the optimizer has them."""
+        for place in self._workload.places:
+            if place.member.dtype in NARROW:
+                for oracle in oracles:
+                    oracle.parameters[place.member.name] = np.array(snapshot.parameters[place.member.name])
 
-class _Moved(Oracle):
+
+class _Moved:
     """An oracle whose gradients, parameters and state are moved by one unit in the last place, at random."""
 
-    def __init__(self, spec: OptimizerSpec, workload: Workload, draw: int) -> None:
-        super().__init__(spec, workload)
+    def __init__(self, subject: Subject, workload: Workload, draw: int) -> None:
+        self.oracle = subject.oracle(workload)
+        self._workload = workload
         self._generator = np.random.default_rng([workload.seed, draw])
         # What the whole optimizer shares is made from the number of the step, and rounded once.
-        self._own = frozenset(slot.name for slot in spec.state if slot.shape not in ("scalar", "singleton"))
+        self._own = [slot.name for slot in subject.spec.state if slot.shape not in ("scalar", "singleton")]
 
-    def preprocessed(self, place: Place, gradient: Array, decay: float) -> Array:
-        return self._move(super().preprocessed(place, gradient, decay), place.member.dtype)
-
-    def step(self, gradients: Mapping[str, Array] | None = None) -> None:
-        super().step(gradients)
-        for place in self._workload.places:
-            name, dtype = place.member.name, place.member.dtype
+    def step(self) -> None:
+        dtypes = {place.member.name: place.member.dtype for place in self._workload.places}
+        gradients = self._workload.gradients(self.oracle.steps)
+        self.oracle.step({name: self._move(values, dtypes[name]) for name, values in gradients.items()})
+        for name, dtype in dtypes.items():
             if dtype not in NARROW:
-                self.parameters[name] = self._move(self.parameters[name], dtype)
-            for slot in self._own & set(self.state[name]):
-                self.state[name][slot] = self._move(self.state[name][slot], dtype)
+                self.oracle.parameters[name] = self._move(self.oracle.parameters[name], dtype)
+            state = self.oracle.state[name]
+            state.update({slot: self._move(state[slot], dtype) for slot in self._own if slot in state})
 
     def _move(self, values: Any, dtype: str) -> Array:
         stored = rounded(values, state_dtype(dtype))
         signs = self._generator.choice((-1.0, 1.0), np.shape(stored))
         # Zero is stored exactly, and often means something.
-        finite = np.isfinite(stored) & (stored != 0)
-        return np.asarray(stored + np.where(finite, signs * unit(np.where(finite, stored, 1.0), state_dtype(dtype)), 0))
+        moving = np.isfinite(stored) & (stored != 0)
+        return np.asarray(stored + np.where(moving, signs * unit(np.where(moving, stored, 1.0), state_dtype(dtype)), 0))
 
 
 def _tensors(oracle: Oracle) -> dict[tuple[str, str], Any]:

@@ -41,7 +41,7 @@ def check_jit_equals_eager(subject: Subject) -> None:
 
 def _compare_modes(subject: Subject, mode: str) -> None:
     workload = subject.workload()
-    conditioning = Conditioning(subject.spec, workload) if subject.spec.oracle else None
+    conditioning = Conditioning(subject, workload) if subject.spec.oracle else None
     state = {
         slot.parameter_name(place.member.name): (place.member.name, slot.name)
         for place in workload.places

@@ -60,7 +60,7 @@ def require_golden(subject: Subject, workload: Workload, parameters: bool = True
     """
     oracle = subject.oracle(workload)
     history = subject.history(workload)
-    conditioning = Conditioning(subject.spec, workload, history)
+    conditioning = Conditioning(subject, workload, history)
     for snapshot in history[1:]:
         oracle.step()
         compare_with_oracle(subject.spec, oracle, workload, snapshot, parameters, state, conditioning)
