@@ -90,10 +90,10 @@ def check_peer_trajectories(subject: Subject) -> None:
             found = ours.run(workload.steps).snapshot()
             right = _reference(subject, workload)
             _require_near(found, right, f"the reference {when}")
-            if row.oracle == "mindspore.nn":
-                _require_near(found, _peer(theirs, subject, workload, when), f"mindspore.nn {when}")
-            elif not grouped:
-                _require_different(theirs, subject, workload, right, f"{when}: {row.why}")
+            if peer is not None and row.oracle == "mindspore.nn":
+                _require_near(found, _run(peer, workload.steps, when), f"mindspore.nn {when}")
+            elif peer is not None and not grouped:
+                _require_different(peer, workload.steps, right, f"{when}: {row.why}")
 
 
 def _workload(subject: Subject, row: PeerOptions, grouped: bool) -> Workload:
@@ -139,9 +139,9 @@ def _reference(subject: Subject, workload: Workload) -> dict[str, Any]:
     return {**oracle.parameters, **state}
 
 
-def _peer(theirs: Any, subject: Subject, workload: Workload, when: str) -> dict[str, Any]:
+def _run(peer: Trial, steps: int, when: str) -> dict[str, Any]:
     try:
-        snapshot = build_peer(theirs, subject, workload).run(workload.steps).snapshot()
+        snapshot = peer.run(steps).snapshot()
     except Exception as error:
         raise CheckFailure(
             f"mindspore.nn's fails {when}, which the table has as the oracle: {type(error).__name__}"
@@ -160,9 +160,9 @@ def _require_near(found: Snapshot, right: dict[str, Any], what: str) -> None:
         require(error <= allowed, f"{name} is {error:.3g} off after 20 steps from {what}")
 
 
-def _require_different(theirs: Any, subject: Subject, workload: Workload, right: dict[str, Any], what: str) -> None:
+def _require_different(peer: Trial, steps: int, right: dict[str, Any], what: str) -> None:
     try:
-        found = build_peer(theirs, subject, workload).run(workload.steps).snapshot().parameters
+        found = peer.run(steps).snapshot().parameters
     except Exception:
         # That it fails is what the row says; with which error is MindSpore's own affair.
         return

@@ -84,5 +84,5 @@ PEERS = (
     PeerOptions({"use_locking": True}, "mindspore.nn", "changes nothing"),
     PeerOptions({"learning_rate": 0.1, "weight_decay": 0.1, "loss_scale": 8.0}, "mindspore.nn", "decay, also of gamma"),
     PeerOptions({"learning_rate": 0.1, "l1": 0.5}, "reference", "mindspore.nn adds l1 whatever the sign of the sum"),
-    PeerOptions({"learning_rate": 0.1, "l1": 0.5, "l2": 0.5}, "reference", "as above"),
+    PeerOptions({"learning_rate": 0.1, "l1": 0.5, "l2": 0.5}, "reference", "mindspore.nn has l1 wrong, also with l2"),
 )

@@ -55,6 +55,6 @@ PEERS = (
     PeerOptions({"accum": 2.0, "use_locking": True}, "mindspore.nn", "much accumulated at first"),
     PeerOptions({"weight_decay": 0.1, "loss_scale": 8.0}, "mindspore.nn", "decay and scaled loss"),
     PeerOptions({"learning_rate": 0.1, "l1": 0.3}, "reference", "mindspore.nn has the adapted rate in the threshold"),
-    PeerOptions({"learning_rate": 0.1, "l2": 0.3}, "reference", "as above, in the shrinkage"),
-    PeerOptions({"learning_rate": 0.1, "l1": 0.3, "l2": 0.3}, "reference", "both"),
+    PeerOptions({"learning_rate": 0.1, "l2": 0.3}, "reference", "mindspore.nn has the adapted rate in the shrinkage"),
+    PeerOptions({"learning_rate": 0.1, "l1": 0.3, "l2": 0.3}, "reference", "mindspore.nn has the adapted rate in both"),
 )

@@ -64,5 +64,5 @@ PEERS = (
     PeerOptions(
         {"epsilon": 0.1}, "reference", "mindspore.nn has eps outside the root for elements in whole blocks of eight"
     ),
-    PeerOptions({"epsilon": 0.1, "momentum": 0.8}, "reference", "as above"),
+    PeerOptions({"epsilon": 0.1, "momentum": 0.8}, "reference", "mindspore.nn has eps outside, also with momentum"),
 )
