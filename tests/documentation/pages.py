@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from tinyms_core.conformance import list_checks
-from tinyms_core.registry import CONTRACT_VERSION
+from tinyms_core.registry import CONTRACT_VERSION, OptimizerSpec, UnknownOptimizerError, kernels_for, optimizer_info
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+README = ROOT / "README.md"
 
 _CHECKS = """\
 # Conformance checks
@@ -52,7 +54,54 @@ def checks_page() -> str:
     return "\n".join(parts) + "\n"
 
 
-PAGES = {DOCS / "reference" / "conformance.md": checks_page}
+# The optimizers of the reference, in its order and by its names.
+_REFERENCE = (
+    "Momentum", "LARS", "Adam", "AdamWeightDecay", "LazyAdam", "AdamOffload", "Lamb", "SGD", "FTRL", "RMSProp",
+    "ProximalAdagrad", "Adagrad", "thor", "AdaFactor",
+)  # fmt: skip
+_COLUMNS = ("optimizer", "CPU, PyNative", "CPU, graph", "GPU", "Ascend", "sparse rows", "bfloat16", "state bytes")
+_NONE = "\N{EN DASH}"
+_BEGIN, _END = "<!-- optimizers: generated -->\n", "<!-- end of optimizers -->\n"
+
+
+def optimizers_table() -> str:
+    """What each optimizer of the reference can do, as its specification and its kernels say."""
+    rows = [_COLUMNS, ("---",) * len(_COLUMNS)]
+    for name in _REFERENCE:
+        try:
+            rows.append(_row(name, optimizer_info(name)))
+        except UnknownOptimizerError:
+            rows.append((name, "not yet", *(_NONE,) * (len(_COLUMNS) - 2)))
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _row(name: str, spec: OptimizerSpec) -> tuple[str, ...]:
+    can = spec.capabilities
+    graph = "operators" if "graph" in can.modes else _NONE
+    kernels = {status.spec.device for status in kernels_for(spec.name) if status.available}
+    return (
+        f"[{name}](plugins/{spec.name}/README.md)",
+        ("kernel" if "CPU" in kernels else "operators") if "pynative" in can.modes else _NONE,
+        graph,
+        # Nothing here has been run on another device than a CPU, and MindSpore 2.10 has none for GPUs.
+        "kernel, not run" if "GPU" in kernels else _NONE,
+        "kernel, not run" if "Ascend" in kernels else f"{graph}, not run" if "graph" in can.modes else _NONE,
+        _NONE if can.sparse == "none" else can.sparse,
+        "yes" if "bfloat16" in can.dtypes else _NONE,
+        "the inner one's" if can.wraps_optimizer else f"{spec.state_bytes_per_element('float32'):g}",
+    )
+
+
+def readme() -> str:
+    """The README, with the table of optimizers between its marks as it should be."""
+    before, begin, rest = README.read_text(encoding="utf-8").partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not (begin and end):
+        raise ValueError(f"README.md must have the marks {_BEGIN.strip()!r} and {_END.strip()!r}, each on a line")
+    return before + begin + optimizers_table() + end + after
+
+
+PAGES = {DOCS / "reference" / "conformance.md": checks_page, README: readme}
 
 if __name__ == "__main__":
     for path, page in PAGES.items():

@@ -15,13 +15,29 @@ if TYPE_CHECKING:
     from tinyms_core.conformance.results import CheckResult
     from tinyms_core.conformance.runner import run_checks
     from tinyms_core.conformance.suite import OptimizerConformance
+    from tinyms_core.conformance.tables import (
+        DECAY_REFUSED,
+        PARAMS_REFUSED,
+        RATE_REFUSED,
+        SCALE_REFUSED,
+        Made,
+        PeerOptions,
+        Refused,
+    )
 
 _HOMES = {
+    "DECAY_REFUSED": "tables",
+    "PARAMS_REFUSED": "tables",
+    "RATE_REFUSED": "tables",
+    "SCALE_REFUSED": "tables",
     "Check": "catalog",
     "CheckFailure": "catalog",
     "CheckResult": "results",
     "CheckSkipped": "catalog",
+    "Made": "tables",
     "OptimizerConformance": "suite",
+    "PeerOptions": "tables",
+    "Refused": "tables",
     "check": "catalog",
     "from_json": "report",
     "list_checks": "catalog",
@@ -34,11 +50,18 @@ _HOMES = {
 }
 
 __all__ = [
+    "DECAY_REFUSED",
+    "PARAMS_REFUSED",
+    "RATE_REFUSED",
+    "SCALE_REFUSED",
     "Check",
     "CheckFailure",
     "CheckResult",
     "CheckSkipped",
+    "Made",
     "OptimizerConformance",
+    "PeerOptions",
+    "Refused",
     "check",
     "from_json",
     "list_checks",

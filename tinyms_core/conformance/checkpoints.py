@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import mindspore
 import numpy as np
-from mindspore import nn
 
-from tinyms_core.conformance.catalog import CheckFailure, CheckSkipped, check
+from tinyms_core.conformance.catalog import CheckFailure, check
 from tinyms_core.conformance.compare import require, require_close
 from tinyms_core.conformance.identity import require_equal
+from tinyms_core.conformance.peers import build_peer, compare_layout, peer_class
 from tinyms_core.conformance.subject import Subject
-from tinyms_core.conformance.trial import Trial, make_arguments, make_parameters
 from tinyms_core.conformance.workload import Member, Workload
 from tinyms_core.registry.specs import DTYPES
 
@@ -57,15 +55,13 @@ def check_checkpoint_interchange(subject: Subject) -> None:
 
     Numbers are compared where MindSpore's own are right, which one step against the oracle decides.
     """
-    theirs = getattr(nn, subject.optimizer_class.__name__, None)
-    if not (inspect.isclass(theirs) and issubclass(theirs, nn.Optimizer)):
-        raise CheckSkipped(f"mindspore.nn has no optimizer named {subject.optimizer_class.__name__}")
+    theirs = peer_class(subject)
     compared, reasons = 0, []
     for setting in (subject.defaults, *subject.settings):
         workload = subject.plain(Member("a.weight", (16, 9)), Member("b.bias", (21,)), hyperparameters=setting)
-        other = _build(theirs, subject, workload)
+        other = build_peer(theirs, subject, workload)
         ours = subject.trial(workload)
-        _compare_layout(ours.optimizer, other.optimizer)
+        compare_layout(ours.optimizer, other.optimizer)
         wrong = _wrong(subject, theirs, workload)
         if wrong:
             reasons.append(wrong)
@@ -76,35 +72,9 @@ def check_checkpoint_interchange(subject: Subject) -> None:
         raise CheckFailure("no setting was compared")
 
 
-def _build(optimizer_class: Any, subject: Subject, workload: Workload) -> Trial:
-    """Another class with the same arguments, as far as it has them, in a trial of its own."""
-    trial = subject.trial(workload)
-    # MindSpore's decorators hide the signature; what is left of it takes anything.
-    accepted = inspect.signature(inspect.unwrap(optimizer_class.__init__)).parameters
-    anything = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in accepted.values())
-    given = make_arguments(subject.spec, workload)
-    trial.parameters = make_parameters(workload)
-    trial.optimizer = optimizer_class(
-        list(trial.parameters.values()), **{k: v for k, v in given.items() if anything or k in accepted}
-    )
-    trial._step = lambda gradients: trial.optimizer(tuple(gradients))
-    return trial
-
-
-def _compare_layout(ours: Any, theirs: Any) -> None:
-    def layout(optimizer: Any) -> dict[str, tuple[Any, ...]]:
-        return {p.name: (tuple(p.shape), str(p.dtype)) for p in optimizer.get_parameters()}
-
-    found, expected = layout(ours), layout(theirs)
-    missing, surplus = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
-    require(not missing and not surplus, f"against mindspore.nn's state, missing: {missing}, more: {surplus}")
-    for name, value in expected.items():
-        require(found[name] == value, f"{name} has shape and dtype {found[name]}, in mindspore.nn {value}")
-
-
 def _wrong(subject: Subject, theirs: Any, workload: Workload) -> str:
     """Why MindSpore's own optimizer cannot be compared with; empty where it can."""
-    other = _build(theirs, subject, workload)
+    other = build_peer(theirs, subject, workload)
     oracle = subject.oracle(workload)
     for _ in range(2):
         oracle.step()
@@ -123,8 +93,8 @@ def _compare_trajectories(subject: Subject, theirs: Any, workload: Workload) -> 
     expected = subject.trial(workload).run(6).snapshot().parameters
     with tempfile.TemporaryDirectory(prefix="tinyms_conformance_") as folder:
         for what, first, second in (
-            ("mindspore.nn's checkpoint", _build(theirs, subject, workload), subject.trial(workload)),
-            ("a checkpoint in mindspore.nn", subject.trial(workload), _build(theirs, subject, workload)),
+            ("mindspore.nn's checkpoint", build_peer(theirs, subject, workload), subject.trial(workload)),
+            ("a checkpoint in mindspore.nn", subject.trial(workload), build_peer(theirs, subject, workload)),
         ):
             first.run(3)
             transfer(first.optimizer, second.optimizer, Path(folder))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import mindspore
@@ -13,6 +14,7 @@ from mindspore import Parameter, Tensor, ops
 from tinyms_core.conformance.catalog import EVERY_MODE, check
 from tinyms_core.conformance.cells import Network
 from tinyms_core.conformance.compare import require, require_close, require_parameter, require_same
+from tinyms_core.conformance.conditioning import Conditioning
 from tinyms_core.conformance.construction import refusal, require_named
 from tinyms_core.conformance.identity import require_equal
 from tinyms_core.conformance.numbers import compare_with_oracle
@@ -39,16 +41,25 @@ def check_jit_equals_eager(subject: Subject) -> None:
 
 def _compare_modes(subject: Subject, mode: str) -> None:
     workload = subject.workload()
+    conditioning = Conditioning(subject, workload) if subject.spec.oracle else None
+    state = {
+        slot.parameter_name(place.member.name): (place.member.name, slot.name)
+        for place in workload.places
+        for slot in subject.spec.state
+        if slot.shape == "like"
+    }
     pairs = zip(subject.history(workload, mode), subject.history(workload, "pynative"), strict=True)
     for step, (found, expected) in enumerate(pairs):
+        when = f"after step {step} in {mode} and in pynative"
         for place in workload.places:
             name, dtype = place.member.name, place.member.dtype
-            what = f"{name} after step {step} in {mode} and in pynative"
-            require_parameter(found.parameters[name], expected.parameters[name], dtype, what)
+            allowance = partial(conditioning.allowance, step, name) if conditioning else None
+            require_parameter(found.parameters[name], expected.parameters[name], dtype, f"{name} {when}", allowance)
         require(set(found.state) == set(expected.state), f"the state in {mode} is {sorted(found.state)}")
         for name, value in expected.state.items():
             kind = state_dtype(subject.parameter_dtype) if value.size > 1 else "float32"
-            require_close(found.state[name], value, kind, f"{name} after step {step} in {mode} and in pynative")
+            allowance = partial(conditioning.allowance, step, *state[name]) if conditioning and name in state else None
+            require_close(found.state[name], value, kind, f"{name} {when}", allowance=allowance)
         require(found.global_step == expected.global_step, f"global_step differs after step {step}")
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tinyms_core.conformance.catalog import CheckSkipped, check
 from tinyms_core.conformance.compare import require, require_close, require_parameter
+from tinyms_core.conformance.conditioning import Conditioning
 from tinyms_core.conformance.oracle import Oracle
 from tinyms_core.conformance.rounding import NARROW, rounded, state_dtype
 from tinyms_core.conformance.subject import Subject
@@ -54,19 +56,35 @@ def require_golden(subject: Subject, workload: Workload, parameters: bool = True
         state: whether to compare state.
 
     Raises:
-        CheckFailure: a value is off by more than its dtype's tolerance.
+        CheckFailure: a value is off by more than its dtype's tolerance, and than rounding can explain.
     """
     oracle = subject.oracle(workload)
     history = subject.history(workload)
+    conditioning = Conditioning(subject, workload, history)
     for snapshot in history[1:]:
         oracle.step()
-        compare_with_oracle(subject.spec, oracle, workload, snapshot, parameters, state)
+        compare_with_oracle(subject.spec, oracle, workload, snapshot, parameters, state, conditioning)
 
 
 def compare_with_oracle(
-    spec: OptimizerSpec, oracle: Oracle, workload: Workload, snapshot: Snapshot, parameters: bool, state: bool
+    spec: OptimizerSpec,
+    oracle: Oracle,
+    workload: Workload,
+    snapshot: Snapshot,
+    parameters: bool,
+    state: bool,
+    conditioning: Conditioning | None = None,
 ) -> None:
     """Compare one step's values with the oracle's, and let it go on from 16-bit parameters as they were rounded.
+
+    Arguments:
+        spec: the optimizer's declaration.
+        oracle: after the step.
+        workload: what is stepped.
+        snapshot: what the optimizer holds after the step.
+        parameters: whether to compare parameters.
+        state: whether to compare state.
+        conditioning: how far rounding can move the workload's numbers; left out, the tolerance is all that is allowed.
 
     Raises:
         CheckFailure: a value is off by more than its dtype's tolerance.
@@ -75,8 +93,10 @@ def compare_with_oracle(
     when = f"after step {oracle.steps} ({options or 'no options'})"
     for place in workload.places:
         name, dtype = place.member.name, place.member.dtype
+        allowance = None if conditioning is None else partial(conditioning.allowance, oracle.steps, name)
         if parameters:
-            require_parameter(snapshot.parameters[name], oracle.parameters[name], dtype, f"{name} of {dtype} {when}")
+            what = f"{name} of {dtype} {when}"
+            require_parameter(snapshot.parameters[name], oracle.parameters[name], dtype, what, allowance)
         for slot in spec.state if state else ():
             like = slot.shape == "like"
             full = slot.parameter_name(name) if like else slot.prefix
@@ -84,7 +104,8 @@ def compare_with_oracle(
                 actual, expected = snapshot.state[full], oracle.state[name][slot.name]
                 kind = state_dtype(dtype) if like else "float32"
                 expected = expected if like else np.full(actual.shape, expected)
-                require_close(actual, expected, kind, f"state {full} {when}")
+                own = None if allowance is None else partial(allowance, slot.name)
+                require_close(actual, expected, kind, f"state {full} {when}", allowance=own)
         if dtype in NARROW:
             oracle.parameters[name] = np.array(snapshot.parameters[name])
 

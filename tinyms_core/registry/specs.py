@@ -216,6 +216,11 @@ class OptimizerSpec(PlainFields):
         contract: The version of the contract that it was written for.
         distribution: Filled in by the registry.
         kernels: Filled in by ``optimizer_info``.
+        refused: Values that its arguments may not have: ``"module:TABLE"`` of a tuple of
+            ``tinyms_core.conformance.Refused``, which the conformance kit reads; empty where there is none.
+        accepted: Likewise, arguments that are taken: a tuple of dicts.
+        peers: Likewise, options and whether ``mindspore.nn`` is right with them: a tuple of
+            ``tinyms_core.conformance.PeerOptions``.
 
     Raises:
         InvalidSpecError: If a field cannot be; the message names it.
@@ -244,6 +249,9 @@ class OptimizerSpec(PlainFields):
     distribution: str = ""
     # What is available here is not part of what the optimizer is, so it does not count in comparisons.
     kernels: tuple[KernelStatus, ...] = field(default=(), compare=False)
+    refused: str = ""
+    accepted: str = ""
+    peers: str = ""
 
     def __post_init__(self) -> None:
         checks.check_name("OptimizerSpec.name", self.name)
@@ -268,6 +276,10 @@ class OptimizerSpec(PlainFields):
         checks.check_instance(Capabilities)("OptimizerSpec.capabilities", self.capabilities)
         if not callable(self.oracle) and self.oracle != "" and not checks.is_import_string(self.oracle):
             raise checks.refuse("OptimizerSpec.oracle", self.oracle, "'module:function' or a function")
+        for name in ("refused", "accepted", "peers"):
+            place = getattr(self, name)
+            if place != "" and not checks.is_import_string(place):
+                raise checks.refuse(f"OptimizerSpec.{name}", place, "'module:TABLE', or empty")
         checks.check_contract("OptimizerSpec.contract", self.contract)
         _freeze(self, "kernels", checks.check_instance(KernelStatus))
 

@@ -1,6 +1,7 @@
-"""FTRL: which weights are zero, what decays, what a step returns."""
+"""FTRL: which weights are zero, what decays, what a step returns, the one rate of all groups."""
 
 import numpy as np
+import pytest
 from tinyms_ftrl.optimizer import FTRL
 
 from tinyms_core.examples import parameter, tensor
@@ -39,3 +40,14 @@ def test_a_step_returns_the_updated_parameters():
     first, second = parameter("first", [1.0]), parameter("second", [1.0])
     returned = FTRL([first, second])((tensor([1.0]), tensor([1.0])))
     assert [one is other for one, other in zip(returned, (first, second), strict=True)] == [True, True]
+
+
+def test_groups_must_share_one_fixed_rate():
+    first, second = parameter("first", [1.0]), parameter("second", [1.0])
+    with pytest.raises(ValueError, match=r"'lr' of the group of parameter 'second' must be .* 0\.1, .*; got 0\.2"):
+        FTRL([{"params": [first], "lr": 0.1}, {"params": [second], "lr": 0.2}], learning_rate=0.1)
+    with pytest.raises(ValueError, match=r"'lr' of the group of parameter 'first' must be .* 0\.2, .*; got 0\.1"):
+        FTRL([{"params": [first], "lr": 0.1}, {"params": [second]}], learning_rate=0.2)
+    with pytest.raises(ValueError, match="'lr' of the group of parameter 'second' must be one number"):
+        FTRL([{"params": [first]}, {"params": [second], "lr": [0.1, 0.1]}], learning_rate=0.1)
+    FTRL([{"params": [first], "lr": 0.1}, {"params": [second], "lr": 0.1}], learning_rate=0.1)

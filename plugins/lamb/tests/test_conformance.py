@@ -10,4 +10,4 @@ class TestLamb(OptimizerConformance):
 
     def test_every_check_ran(self) -> None:
         """None disappears without being missed."""
-        self.require_counts(passed=173, skipped=8)
+        self.require_counts(passed=176, skipped=8)

@@ -10,4 +10,4 @@ class TestMomentum(OptimizerConformance):
 
     def test_every_check_ran(self) -> None:
         """None disappears without being missed."""
-        self.require_counts(passed=180, skipped=6)
+        self.require_counts(passed=183, skipped=6)

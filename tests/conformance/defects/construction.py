@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from mindspore import Parameter
 
+from tests.conformance.defects import tables
 from tests.conformance.defects.planting import planted, unguarded
 from tests.conformance.defects.sound import SoundAdam, SoundMomentum, SoundTrust
 from tinyms_core import Capabilities
@@ -129,6 +130,73 @@ class RefusesNumpy(SoundMomentum):
         if isinstance(learning_rate, np.generic):
             raise TypeError(f"'learning_rate' must be a float, got {type(learning_rate).__name__}")
         super().__init__(params, learning_rate, *more, **named)
+
+
+@planted(
+    "A value is taken that the plugin's own table has as refused.",
+    "declared_refusals",
+    sign="momentum=True: accepted",
+    refused=f"{tables.__name__}:REFUSED",
+)
+class TakesRefused(SoundMomentum):
+    def __init__(self, params: Any, learning_rate: Any = 0.1, momentum: Any = 0.9, *more: Any, **named: Any) -> None:
+        super().__init__(params, learning_rate, float(momentum) if momentum is True else momentum, *more, **named)
+
+
+class StrangeError(ValueError):
+    """An exception that no table names."""
+
+
+@planted(
+    "A value is refused with a class that is derived from the exception in the plugin's own table.",
+    "declared_refusals",
+    sign="raised StrangeError, not ValueError",
+    refused=f"{tables.__name__}:REFUSED",
+)
+class RefusesStrangely(SoundMomentum):
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        try:
+            super().__init__(*arguments, **named)
+        except ValueError as error:
+            raise StrangeError(str(error)) from None
+
+
+@planted(
+    "The constructor renames the parameters before it refuses an argument.",
+    "declared_refusals",
+    sign="is now named 'momentum.first.weight'",
+    refused=f"{tables.__name__}:REFUSED",
+)
+class RenamesThenRefuses(SoundMomentum):
+    def __init__(self, params: Any, *arguments: Any, **named: Any) -> None:
+        given = list(params) if isinstance(params, list) else []
+        for parameter in given:
+            if isinstance(parameter, Parameter):
+                parameter.name = f"momentum.{parameter.name}"
+        super().__init__(params, *arguments, **named)
+
+
+@planted(
+    "The plugin's table of refused arguments leaves one out.",
+    "declared_refusals",
+    sign="has no row for 'use_nesterov' with a value of a wrong type",
+    refused=f"{tables.__name__}:INCOMPLETE",
+)
+class LeavesOneOut(SoundMomentum):
+    pass
+
+
+@planted(
+    "A value is refused that the plugin's own table has as accepted.",
+    "declared_acceptances",
+    sign=r"momentum=0\.0: refused",
+    accepted=f"{tables.__name__}:ACCEPTED",
+)
+class RefusesZero(SoundMomentum):
+    def __init__(self, params: Any, learning_rate: Any = 0.1, momentum: Any = 0.9, *more: Any, **named: Any) -> None:
+        if momentum == 0.0:
+            raise ValueError(f"'momentum' must be > 0, got {momentum!r}")
+        super().__init__(params, learning_rate, momentum, *more, **named)
 
 
 @planted(

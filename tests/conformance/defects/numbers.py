@@ -9,7 +9,10 @@ from typing import Any
 import mindspore
 import numpy as np
 from mindspore import Tensor, ops
+from tinyms_adagrad.optimizer import Adagrad as SoundAdagrad
+from tinyms_rmsprop.optimizer import RMSProp
 
+from tests.conformance.defects import tables
 from tests.conformance.defects.planting import declared, planted
 from tests.conformance.defects.sound import SoundAdam, SoundMomentum, SoundTrust
 from tinyms_core import math, rule
@@ -89,6 +92,26 @@ def negative_state(w, g, v, lr, momentum, use_nesterov):
 @planted("The state has the opposite sign, which the parameters do not show.", "golden_state")
 class NegativeState(SoundMomentum):
     rule = negative_state
+
+
+@rule(state=("s", "buffer", "mean"))
+def slightly_long(w, g, s, buffer, mean, lr, decay, momentum, epsilon, centered):
+    s = decay * s + (1 - decay) * g * g
+    if centered:
+        mean = decay * mean + (1 - decay) * g
+        variance = s - mean * mean + epsilon
+        moved = momentum * buffer + 1.00003 * lr * g / math.sqrt(variance)
+        w = math.where(variance > 0, w - moved, w)
+        buffer = math.where(variance > 0, moved, buffer)
+    else:
+        buffer = momentum * buffer + lr * g / math.sqrt(s + epsilon)
+        w = w - buffer
+    return w, s, buffer, mean
+
+
+@planted("A step that rounding moves by 8e-6 is too long by 3e-5.", "golden_state", "golden_trajectory")
+class SlightlyLong(RMSProp):
+    rule = slightly_long
 
 
 @rule(state=("v",))
@@ -281,3 +304,49 @@ class SpreadsNaN(SoundMomentum):
     def __call__(self, gradients: Any) -> Any:
         spread = sum(float(g.asnumpy().sum(dtype=np.float64)) * 0.0 for g in gradients)
         return super().__call__(tuple(g + spread for g in gradients))
+
+
+@rule(state=("v",))
+def damped(w, g, v, lr, momentum):
+    v = momentum * v + (1 - momentum) * g
+    return w - lr * v, v
+
+
+def damped_reference(
+    w: Any,
+    g: Any,
+    state: dict[str, Any],
+    *,
+    lr: float,
+    t: int,
+    weight_decay: float,
+    momentum: float,
+    use_nesterov: bool,
+) -> tuple[Any, dict[str, Any]]:
+    """The same mistake in float64."""
+    velocity = momentum * state["v"] + (1.0 - momentum) * g
+    return w - lr * velocity, {"v": velocity}
+
+
+@planted(
+    "The rule and the reference share a mistake, which only MindSpore's own optimizer shows.",
+    "peer_trajectories",
+    sign="off after 20 steps from mindspore.nn",
+    name="shared_mistake",
+    oracle=damped_reference,
+    peers=f"{tables.__name__}:PEERS",
+)
+class Momentum(SoundMomentum):
+    # The class's name is what MindSpore's counterpart is looked up by.
+    rule = damped
+
+
+@planted(
+    "The plugin's table says that MindSpore's own optimizer is wrong where it is right.",
+    "peer_trajectories",
+    sign="mindspore.nn is right",
+    name="wrong_accusation",
+    peers=f"{tables.__name__}:ACCUSING",
+)
+class Adagrad(SoundAdagrad):
+    pass

@@ -8,6 +8,9 @@ SPEC = OptimizerSpec(
     summary="Each element's step is divided by the root of the sum of its squared gradients.",
     reference="Duchi, Hazan and Singer, Adaptive Subgradient Methods for Online Learning, JMLR 12, 2011",
     oracle="tinyms_adagrad.reference:reference",
+    refused="tinyms_adagrad.contract:REFUSED",
+    accepted="tinyms_adagrad.contract:ACCEPTED",
+    peers="tinyms_adagrad.contract:PEERS",
     hyperparameters=(
         Hyperparameter("accum", 0.1, "[0, inf)"),
         Hyperparameter("learning_rate", 1e-3, kind="rate"),

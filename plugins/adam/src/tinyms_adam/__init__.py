@@ -8,6 +8,9 @@ SPEC = OptimizerSpec(
     summary="Adaptive moment estimation: each element's step is scaled by its gradient's second moment.",
     reference="Kingma and Ba, Adam: A Method for Stochastic Optimization, ICLR 2015, arXiv:1412.6980",
     oracle="tinyms_adam.reference:reference",
+    refused="tinyms_adam.contract:REFUSED",
+    accepted="tinyms_adam.contract:ACCEPTED",
+    peers="tinyms_adam.contract:PEERS",
     hyperparameters=(
         Hyperparameter("learning_rate", 1e-3, kind="rate"),
         Hyperparameter("beta1", 0.9, "(0, 1)"),

@@ -8,6 +8,9 @@ SPEC = OptimizerSpec(
     summary="Adam whose moments are kept and updated on the host, for models that fill the device.",
     reference="Kingma and Ba, Adam: A Method for Stochastic Optimization, ICLR 2015, arXiv:1412.6980",
     oracle="tinyms_adam_offload.reference:reference",
+    refused="tinyms_adam_offload.contract:REFUSED",
+    accepted="tinyms_adam_offload.contract:ACCEPTED",
+    peers="tinyms_adam_offload.contract:PEERS",
     hyperparameters=(
         Hyperparameter("learning_rate", 1e-3, kind="rate"),
         Hyperparameter("beta1", 0.9, "(0, 1)"),

@@ -8,6 +8,9 @@ SPEC = OptimizerSpec(
     summary="Adam without bias correction whose weight decay acts on the weights, not on the gradient.",
     reference="Loshchilov and Hutter, Decoupled Weight Decay Regularization, ICLR 2019, arXiv:1711.05101",
     oracle="tinyms_adam_weight_decay.reference:reference",
+    refused="tinyms_adam_weight_decay.contract:REFUSED",
+    accepted="tinyms_adam_weight_decay.contract:ACCEPTED",
+    peers="tinyms_adam_weight_decay.contract:PEERS",
     hyperparameters=(
         Hyperparameter("learning_rate", 1e-3, kind="rate"),
         Hyperparameter("beta1", 0.9, "(0, 1)"),

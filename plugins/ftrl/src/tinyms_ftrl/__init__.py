@@ -8,6 +8,9 @@ SPEC = OptimizerSpec(
     summary="Follow the regularized leader: L1 regularization sets weights to exactly zero.",
     reference="McMahan et al., Ad Click Prediction: a View from the Trenches, KDD 2013",
     oracle="tinyms_ftrl.reference:reference",
+    refused="tinyms_ftrl.contract:REFUSED",
+    accepted="tinyms_ftrl.contract:ACCEPTED",
+    peers="tinyms_ftrl.contract:PEERS",
     hyperparameters=(
         Hyperparameter("initial_accum", 0.1, "[0, inf)"),
         Hyperparameter("learning_rate", 1e-3, kind="rate"),

@@ -11,6 +11,9 @@ SPEC = OptimizerSpec(
         "ICLR 2020, arXiv:1904.00962"
     ),
     oracle="tinyms_lamb.reference:reference",
+    refused="tinyms_lamb.contract:REFUSED",
+    accepted="tinyms_lamb.contract:ACCEPTED",
+    peers="tinyms_lamb.contract:PEERS",
     hyperparameters=(
         Hyperparameter("learning_rate", kind="rate"),
         Hyperparameter("beta1", 0.9, "(0, 1)"),

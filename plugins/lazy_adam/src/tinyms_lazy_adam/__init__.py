@@ -8,6 +8,9 @@ SPEC = OptimizerSpec(
     summary="Adam that, given a sparse gradient, updates only the rows that occur in it.",
     reference="Kingma and Ba, Adam: A Method for Stochastic Optimization, ICLR 2015, arXiv:1412.6980",
     oracle="tinyms_lazy_adam.reference:reference",
+    refused="tinyms_lazy_adam.contract:REFUSED",
+    accepted="tinyms_lazy_adam.contract:ACCEPTED",
+    peers="tinyms_lazy_adam.contract:PEERS",
     hyperparameters=(
         Hyperparameter("learning_rate", 1e-3, kind="rate"),
         Hyperparameter("beta1", 0.9, "(0, 1)"),

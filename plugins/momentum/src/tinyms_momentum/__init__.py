@@ -8,6 +8,9 @@ SPEC = OptimizerSpec(
     summary="Gradient descent with a running sum of gradients, optionally Nesterov's.",
     reference="Sutskever et al., On the importance of initialization and momentum in deep learning, ICML 2013",
     oracle="tinyms_momentum.reference:reference",
+    refused="tinyms_momentum.contract:REFUSED",
+    accepted="tinyms_momentum.contract:ACCEPTED",
+    peers="tinyms_momentum.contract:PEERS",
     hyperparameters=(
         Hyperparameter("learning_rate", kind="rate"),
         Hyperparameter("momentum", interval="[0, inf)", saved_as="momentum"),

@@ -8,6 +8,9 @@ SPEC = OptimizerSpec(
     summary="Adagrad followed by a proximal step, which applies L1 and L2 regularization exactly.",
     reference=("Duchi and Singer, Efficient Online and Batch Learning Using Forward Backward Splitting, JMLR 10, 2009"),
     oracle="tinyms_proximal_adagrad.reference:reference",
+    refused="tinyms_proximal_adagrad.contract:REFUSED",
+    accepted="tinyms_proximal_adagrad.contract:ACCEPTED",
+    peers="tinyms_proximal_adagrad.contract:PEERS",
     hyperparameters=(
         Hyperparameter("accum", 0.1, "[0, inf)"),
         Hyperparameter("learning_rate", 1e-3, kind="rate"),

@@ -8,6 +8,9 @@ SPEC = OptimizerSpec(
     summary="Gradient descent; with momentum on demand, damped or Nesterov's.",
     reference="Sutskever et al., On the importance of initialization and momentum in deep learning, ICML 2013",
     oracle="tinyms_sgd.reference:reference",
+    refused="tinyms_sgd.contract:REFUSED",
+    accepted="tinyms_sgd.contract:ACCEPTED",
+    peers="tinyms_sgd.contract:PEERS",
     hyperparameters=(
         Hyperparameter("learning_rate", 0.1, kind="rate"),
         Hyperparameter("momentum", 0.0, "[0, inf)", kind="number", saved_as="momentum"),

@@ -9,6 +9,8 @@ SPEC = OptimizerSpec(
     summary="Steps along the sign of the momentum.",
     reference="Bernstein et al., signSGD: Compressed Optimisation for Non-Convex Problems, arXiv:1802.04434",
     oracle="signum_optimizer.reference:reference",
+    refused="signum_optimizer.contract:REFUSED",
+    accepted="signum_optimizer.contract:ACCEPTED",
     hyperparameters=(
         Hyperparameter("learning_rate", 1e-3, kind="rate"),
         Hyperparameter("beta", 0.9, "[0, 1)"),

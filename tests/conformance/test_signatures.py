@@ -1,0 +1,51 @@
+"""Each optimizer's constructor takes what the reference's does: names, order and defaults."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+import tinyms_core
+
+SIGNATURES = {
+    "adagrad": "(params, accum=0.1, learning_rate=0.001, update_slots=True, loss_scale=1.0, weight_decay=0.0)",
+    "adam": (
+        "(params, learning_rate=0.001, beta1=0.9, beta2=0.999, eps=1e-08, "
+        "use_locking=False, use_nesterov=False, weight_decay=0.0, loss_scale=1.0)"
+    ),
+    "adam_offload": (
+        "(params, learning_rate=0.001, beta1=0.9, beta2=0.999, eps=1e-08, "
+        "use_locking=False, use_nesterov=False, weight_decay=0.0, loss_scale=1.0)"
+    ),
+    "adam_weight_decay": "(params, learning_rate=0.001, beta1=0.9, beta2=0.999, eps=1e-06, weight_decay=0.0)",
+    "ftrl": (
+        "(params, initial_accum=0.1, learning_rate=0.001, lr_power=-0.5, l1=0.0, l2=0.0, "
+        "use_locking=False, loss_scale=1.0, weight_decay=0.0)"
+    ),
+    "lamb": "(params, learning_rate, beta1=0.9, beta2=0.999, eps=1e-06, weight_decay=0.0)",
+    "lazy_adam": (
+        "(params, learning_rate=0.001, beta1=0.9, beta2=0.999, eps=1e-08, "
+        "use_locking=False, use_nesterov=False, weight_decay=0.0, loss_scale=1.0)"
+    ),
+    "momentum": "(params, learning_rate, momentum, weight_decay=0.0, loss_scale=1.0, use_nesterov=False)",
+    "proximal_adagrad": (
+        "(params, accum=0.1, learning_rate=0.001, l1=0.0, l2=0.0, use_locking=False, loss_scale=1.0, weight_decay=0.0)"
+    ),
+    "rmsprop": (
+        "(params, learning_rate=0.1, decay=0.9, momentum=0.0, epsilon=1e-10, "
+        "use_locking=False, centered=False, loss_scale=1.0, weight_decay=0.0)"
+    ),
+    "sgd": "(params, learning_rate=0.1, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, loss_scale=1.0)",
+}
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_the_signature_is_the_documented_one(name: str) -> None:
+    signature = inspect.signature(tinyms_core.get_optimizer(name))
+    bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()]
+    assert str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty)) == SIGNATURES[name]
+
+
+def test_every_optimizer_has_its_signature_here() -> None:
+    assert sorted(SIGNATURES) == sorted(tinyms_core.list_optimizers())

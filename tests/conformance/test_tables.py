@@ -1,0 +1,84 @@
+"""The tables that plugins ship: there for every optimizer, read without MindSpore, refused where they say nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import tinyms_core
+from tests.conformance.defects import tables
+from tests.conformance.defects.sound import SoundMomentum
+from tinyms_core.conformance import PeerOptions, Refused, run_checks
+from tinyms_core.registry import InvalidSpecError, OptimizerSpec, optimizer_info
+from tinyms_core.registry.probe import resolve
+
+FIELDS = ("refused", "accepted", "peers")
+SPECS = [optimizer_info(name) for name in tinyms_core.list_optimizers()]
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_every_optimizer_has_its_tables(spec: OptimizerSpec) -> None:
+    assert all(resolve(getattr(spec, field)) for field in FIELDS)
+
+
+def test_tables_are_read_without_mindspore() -> None:
+    modules = sorted({getattr(spec, field).partition(":")[0] for spec in SPECS for field in FIELDS})
+    program = (
+        f"import sys, {', '.join(modules)}; sys.exit(str([m for m in ('mindspore', 'numba') if m in sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_place_that_is_none_is_refused(field: str) -> None:
+    changes: dict[str, Any] = {field: "tables.REFUSED"}
+    with pytest.raises(InvalidSpecError, match=rf"OptimizerSpec\.{field} must be 'module:TABLE', or empty"):
+        replace(SoundMomentum.spec, **changes)
+
+
+@pytest.mark.parametrize(
+    ("row", "error", "message"),
+    [
+        (lambda: Refused("momentum", 1, "TypeError", "momentum"), TypeError, "'error' must be a class of exceptions"),  # type: ignore[arg-type]
+        (lambda: Refused("momentum", 1, TypeError, "[0, inf)"), ValueError, "'message' is no regular expression"),
+        (lambda: Refused("momentum", 1, TypeError, ""), ValueError, "'message' is empty"),
+        (lambda: PeerOptions({}, "torch", "why"), ValueError, "'oracle' must be one of"),  # type: ignore[arg-type]
+        (lambda: PeerOptions({"momentum": 0.5}), ValueError, "'why' must say what the row is about"),
+    ],
+)
+def test_a_row_that_says_nothing_is_refused(row: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        row()
+
+
+def test_a_sound_optimizer_keeps_its_tables() -> None:
+    spec = replace(SoundMomentum.spec, refused=f"{tables.__name__}:REFUSED", accepted=f"{tables.__name__}:ACCEPTED")
+    results = run_checks(spec, checks=["declared_*"])
+    assert [result.status for result in results] == ["passed", "passed"]
+
+
+def test_without_tables_the_checks_say_which_to_declare() -> None:
+    results = run_checks(SoundMomentum.spec, checks=["declared_*", "peer_trajectories"])
+    assert {result.status for result in results} == {"skipped"}
+    assert {result.reason.rpartition(".")[2] for result in results} == set(FIELDS)
+
+
+def test_a_table_of_other_things_is_a_failure() -> None:
+    spec = replace(SoundMomentum.spec, refused=f"{tables.__name__}:PEERS", accepted=f"{tables.__name__}:__name__")
+    reasons = [result.reason for result in run_checks(spec, checks=["declared_*"])]
+    assert "has a row that is no Refused" in reasons[0]
+    assert "must be a tuple with rows in it" in reasons[1]
+
+
+def test_options_that_are_no_arguments_are_a_failure() -> None:
+    spec = replace(optimizer_info("sgd"), name="misspelled", peers=f"{__name__}:MISSPELLED")
+    (result,) = run_checks(spec, checks=["peer_trajectories"])
+    assert "the table of options has ['momentun']" in result.reason
+
+
+MISSPELLED = (PeerOptions({"momentun": 0.5}, why="misspelled"),)

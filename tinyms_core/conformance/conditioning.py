@@ -1,0 +1,116 @@
+"""How far rounding alone can move a workload's numbers: the oracle beside itself, with its last digits changed.
+
+Where a formula takes the difference of two numbers that are nearly equal, the rounding of what is stored from one
+step to the next can be worth more than the tolerance, however well a step is computed. How much it is worth is
+measured: the float64 oracle is stepped several times more, and each time every gradient that it is given and every
+number that it stores is moved by one unit in the last place of the dtype that it is stored in, up or down at
+random. No step in that dtype does with fewer roundings, so what these runs lie apart is allowed.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from tinyms_core.conformance.oracle import Oracle
+from tinyms_core.conformance.rounding import NARROW, Array, rounded, state_dtype, unit
+from tinyms_core.conformance.subject import Subject
+from tinyms_core.conformance.trial import Snapshot
+from tinyms_core.conformance.workload import Workload
+
+DRAWS: Final = 8
+"""How many times the oracle is stepped with its last digits changed."""
+
+
+class Conditioning:
+    """What the last digits are worth in a workload; no oracle is stepped before it is asked.
+
+    Arguments:
+        subject: the optimizer.
+        workload: what is stepped.
+        history: what the optimizer holds at first and after each step. From 16-bit parameters the oracle goes on
+            as they were rounded there; not needed where there are none.
+    """
+
+    def __init__(self, subject: Subject, workload: Workload, history: Sequence[Snapshot] = ()) -> None:
+        self._subject = subject
+        self._workload = workload
+        self._history = history
+
+    def allowance(self, step: int, name: str, slot: str = "") -> Array:
+        """How far rounding can move each element of a tensor, at least the root mean square of them all.
+
+        Arguments:
+            step: how many steps were done.
+            name: a parameter's name.
+            slot: the name of a slot, for the parameter's state; empty for the parameter itself.
+
+        Returns:
+            The distance, for each element; NaN or infinite where the numbers are.
+        """
+        return self._distances[step - 1][name, slot]
+
+    @functools.cached_property
+    def _distances(self) -> list[dict[tuple[str, str], Array]]:
+        exact = self._subject.oracle(self._workload)
+        moved = [_Moved(self._subject, self._workload, draw) for draw in range(DRAWS)]
+        steps: list[dict[tuple[str, str], Array]] = []
+        with np.errstate(all="ignore"):
+            for step in range(self._workload.steps):
+                exact.step()
+                for other in moved:
+                    other.step()
+                right, found = _tensors(exact), [_tensors(other.oracle) for other in moved]
+                steps.append({key: _apart(value, [tensors[key] for tensors in found]) for key, value in right.items()})
+                if self._history:
+                    self._follow((exact, *(other.oracle for other in moved)), self._history[step + 1])
+        return steps
+
+    def _follow(self, oracles: Sequence[Oracle], snapshot: Snapshot) -> None:
+        """Let oracles go on from 16-bit parameters as the optimizer has them."""
+        for place in self._workload.places:
+            if place.member.dtype in NARROW:
+                for oracle in oracles:
+                    oracle.parameters[place.member.name] = np.array(snapshot.parameters[place.member.name])
+
+
+class _Moved:
+    """An oracle whose gradients, parameters and state are moved by one unit in the last place, at random."""
+
+    def __init__(self, subject: Subject, workload: Workload, draw: int) -> None:
+        self.oracle = subject.oracle(workload)
+        self._workload = workload
+        self._generator = np.random.default_rng([workload.seed, draw])
+        # What the whole optimizer shares is made from the number of the step, and rounded once.
+        self._own = [slot.name for slot in subject.spec.state if slot.shape not in ("scalar", "singleton")]
+
+    def step(self) -> None:
+        dtypes = {place.member.name: place.member.dtype for place in self._workload.places}
+        gradients = self._workload.gradients(self.oracle.steps)
+        self.oracle.step({name: self._move(values, dtypes[name]) for name, values in gradients.items()})
+        for name, dtype in dtypes.items():
+            if dtype not in NARROW:
+                self.oracle.parameters[name] = self._move(self.oracle.parameters[name], dtype)
+            state = self.oracle.state[name]
+            state.update({slot: self._move(state[slot], dtype) for slot in self._own if slot in state})
+
+    def _move(self, values: Any, dtype: str) -> Array:
+        stored = rounded(values, state_dtype(dtype))
+        signs = self._generator.choice((-1.0, 1.0), np.shape(stored))
+        # Zero is stored exactly, and often means something.
+        moving = np.isfinite(stored) & (stored != 0)
+        return np.asarray(stored + np.where(moving, signs * unit(np.where(moving, stored, 1.0), state_dtype(dtype)), 0))
+
+
+def _tensors(oracle: Oracle) -> dict[tuple[str, str], Any]:
+    found: dict[tuple[str, str], Any] = {(name, ""): value for name, value in oracle.parameters.items()}
+    found.update({(name, slot): value for name, state in oracle.state.items() for slot, value in state.items()})
+    return found
+
+
+def _apart(right: Any, others: Sequence[Any]) -> Array:
+    largest = np.max([np.abs(np.asarray(other, np.float64) - right) for other in others], axis=0)
+    return np.asarray(np.maximum(largest, np.sqrt(np.mean(np.square(largest)))) if np.size(largest) else largest)
