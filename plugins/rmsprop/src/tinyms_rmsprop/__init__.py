@@ -1,6 +1,6 @@
 """RMSProp for MindSpore."""
 
-from tinyms_core import Hyperparameter, KernelSpec, OptimizerSpec, StateSlot, hookimpl
+from tinyms_core import Capabilities, Hyperparameter, KernelSpec, OptimizerSpec, StateSlot, hookimpl
 
 SPEC = OptimizerSpec(
     name="rmsprop",
@@ -31,6 +31,7 @@ SPEC = OptimizerSpec(
         StateSlot("buffer", prefix="moment"),
         StateSlot("mean", prefix="mean_grad"),
     ),
+    capabilities=Capabilities(sparse="lazy"),
 )
 
 
