@@ -17,8 +17,8 @@ class LazyAdam(Optimizer):
 
     With ``use_nesterov`` the numerator is :math:`\beta_1 m_t + (1-\beta_1) g_t`.
 
-    A dense gradient is applied as Adam applies it. Of a sparse one, only the rows that occur are meant to
-    change, in the parameter and in both moments; Adam itself would let the moments of all rows decay.
+    A dense gradient is applied as Adam applies it. Of a sparse one, only the rows that occur
+    change, in the parameter and in both moments; Adam itself lets the moments of all rows decay.
 
     Arguments:
         params: Parameters, or group dicts with ``params``, ``lr``, ``weight_decay``,
