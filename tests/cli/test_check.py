@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tinyms_core import conformance
+from tinyms_core import conformance, list_optimizers
 from tinyms_core.conformance import CheckResult, list_checks
 
 
@@ -69,6 +71,28 @@ def test_without_options_everything_is_checked(run, stub):
     assert asked["modes"] is asked["dtypes"] is None
 
 
+def test_several_optimizers_end_in_a_table(run, stub):
+    stub("passed", "skipped")
+    result = run("check", "adam", "momentum")
+    assert result.exit_code == 0, result.output
+    assert "errors against float64" in result.stdout
+    assert re.search(r"adam\s+│\s+2 │", result.stdout)
+
+
+def test_all_is_every_optimizer(run, monkeypatch):
+    asked = []
+
+    def run_checks(optimizer, *, progress, **named):
+        asked.append(optimizer)
+        return [replace(_result("passed"), optimizer=optimizer, largest_error=3e-7)]
+
+    monkeypatch.setattr(conformance, "run_checks", run_checks)
+    result = run("check", "--all", "-k", "golden")
+    assert result.exit_code == 0, result.output
+    assert asked == list_optimizers()
+    assert result.stdout.count("3.0e-07") == 2 * len(asked)
+
+
 def test_json_holds_every_result(run, stub, tmp_path):
     stub("passed", "failed")
     path = tmp_path / "report.json"
@@ -94,6 +118,7 @@ def test_list_names_the_checks_and_runs_none(run):
     ("arguments", "message"),
     [
         ([], "name an optimizer"),
+        (["adam", "--all"], "leave out adam, or --all"),
         (["adam", "-k", "no_such_check"], "no check is like 'no_such_check'"),
         (["adam", "--mode", "fast"], "'fast' is not one of"),
         (["adam", "--json", "/no/such/folder/report.json"], "is not a folder"),

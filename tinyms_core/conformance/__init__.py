@@ -10,8 +10,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tinyms_core.conformance.catalog import Check, CheckFailure, CheckSkipped, check, list_checks
-    from tinyms_core.conformance.report import from_json, print_report, report_table, summary_line, to_json, write_json
+    from tinyms_core.conformance.catalog import Check, CheckFailure, CheckSkipped, cases_for, check, list_checks
+    from tinyms_core.conformance.report import (
+        from_json,
+        largest_errors,
+        overview_table,
+        print_report,
+        report_table,
+        summary_line,
+        to_json,
+        write_json,
+    )
     from tinyms_core.conformance.results import CheckResult
     from tinyms_core.conformance.runner import run_checks
     from tinyms_core.conformance.suite import OptimizerConformance
@@ -38,9 +47,12 @@ _HOMES = {
     "OptimizerConformance": "suite",
     "PeerOptions": "tables",
     "Refused": "tables",
+    "cases_for": "catalog",
     "check": "catalog",
     "from_json": "report",
+    "largest_errors": "report",
     "list_checks": "catalog",
+    "overview_table": "report",
     "print_report": "report",
     "report_table": "report",
     "run_checks": "runner",
@@ -62,9 +74,12 @@ __all__ = [
     "OptimizerConformance",
     "PeerOptions",
     "Refused",
+    "cases_for",
     "check",
     "from_json",
+    "largest_errors",
     "list_checks",
+    "overview_table",
     "print_report",
     "report_table",
     "run_checks",

@@ -55,7 +55,7 @@ def require_close(
     actual, expected = _pair(actual, expected, what)
     if not actual.size:
         return
-    allowed = (TOLERANCES[dtype] if tolerance is None else tolerance) * _magnitude(expected)
+    allowed = (TOLERANCES[dtype] if tolerance is None else tolerance) * magnitude(expected)
     same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
     with np.errstate(invalid="ignore"):
         error = np.where(same, 0.0, np.abs(actual - expected))
@@ -123,7 +123,8 @@ def _pair(actual: Any, expected: Any, what: str) -> tuple[Array, Array]:
     return one, other
 
 
-def _magnitude(expected: Array) -> Array:
+def magnitude(expected: Array) -> Array:
+    """What errors are relative to: of each element, the larger of it and the tensor's root mean square."""
     finite = np.where(np.isfinite(expected), expected, 0.0)
     largest = float(np.max(np.abs(finite)))
     if largest == 0.0:

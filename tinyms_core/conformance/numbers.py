@@ -11,6 +11,7 @@ from tinyms_core.conformance.catalog import CheckSkipped, check
 from tinyms_core.conformance.compare import require, require_close, require_parameter
 from tinyms_core.conformance.conditioning import Conditioning
 from tinyms_core.conformance.oracle import Oracle
+from tinyms_core.conformance.precision import note
 from tinyms_core.conformance.rounding import NARROW, rounded, state_dtype
 from tinyms_core.conformance.subject import Subject
 from tinyms_core.conformance.trial import Snapshot
@@ -96,6 +97,8 @@ def compare_with_oracle(
         allowance = None if conditioning is None else partial(conditioning.allowance, oracle.steps, name)
         if parameters:
             what = f"{name} of {dtype} {when}"
+            if dtype not in NARROW:
+                note(snapshot.parameters[name], oracle.parameters[name])
             require_parameter(snapshot.parameters[name], oracle.parameters[name], dtype, what, allowance)
         for slot in spec.state if state else ():
             like = slot.shape == "like"
@@ -104,6 +107,8 @@ def compare_with_oracle(
                 actual, expected = snapshot.state[full], oracle.state[name][slot.name]
                 kind = state_dtype(dtype) if like else "float32"
                 expected = expected if like else np.full(actual.shape, expected)
+                if like:
+                    note(actual, expected)
                 own = None if allowance is None else partial(allowance, slot.name)
                 require_close(actual, expected, kind, f"state {full} {when}", allowance=own)
         if dtype in NARROW:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tinyms_core.conformance.results import FAILURES, STATUSES, CheckResult
-from tinyms_core.registry.specs import CONTRACT_VERSION
+from tinyms_core.registry.specs import CONTRACT_VERSION, DTYPES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,6 +56,28 @@ def summary_line(results: Sequence[CheckResult]) -> str:
     failed = any(counts[status] for status in FAILURES)
     verdict = "it does not conform" if failed else "it conforms" if counts["passed"] else "nothing was checked"
     return f"{names}: {', '.join(parts) or 'no checks'} in {seconds:.1f} s; {verdict}"
+
+
+def largest_errors(results: Iterable[CheckResult]) -> dict[str, float]:
+    """The largest error against the float64 oracle for each dtype of parameters.
+
+    Arguments:
+        results: of one optimizer or several.
+
+    Returns:
+        By dtype, the error relative to the larger of the element and its tensor's root mean square.
+
+    Example:
+        >>> from tinyms_core.conformance import CheckResult, largest_errors
+        >>> common = ("golden_state", "Numbers", "adam", "CPU", "pynative", "float32", "passed", "", 0.25)
+        >>> largest_errors([CheckResult(*common, 1e-07), CheckResult(*common, 3e-07)])
+        {'float32': 3e-07}
+    """
+    found: dict[str, float] = {}
+    for result in results:
+        if result.largest_error is not None:
+            found[result.dtype] = max(result.largest_error, found.get(result.dtype, 0.0))
+    return found
 
 
 def to_json(results: Sequence[CheckResult]) -> dict[str, Any]:
@@ -155,8 +177,39 @@ def report_table(results: Sequence[CheckResult], *, verbose: bool = False) -> Ta
     return table
 
 
+def overview_table(results: Sequence[CheckResult]) -> Table:
+    """A row for each optimizer: how many cases have each status, the largest errors against float64, and the time.
+
+    Arguments:
+        results: of several optimizers.
+
+    Returns:
+        A table for `rich.console.Console.print`.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    dtypes = [dtype for dtype in DTYPES if dtype in largest_errors(results)]
+    always, overall = ("passed", "skipped", "failed"), count_by_status(results)
+    statuses = [status for status in reversed(STATUSES) if status in always or overall[status]]
+    table = Table(caption="errors against float64, relative to the larger of the element and its tensor's size")
+    table.add_column("optimizer")
+    for status in statuses:
+        table.add_column(_WORDS[status][0], justify="right")
+    for dtype in dtypes:
+        table.add_column(f"error, {dtype}", justify="right")
+    table.add_column("seconds", justify="right")
+    for name in dict.fromkeys(result.optimizer for result in results):
+        own = [result for result in results if result.optimizer == name]
+        counts, errors = count_by_status(own), largest_errors(own)
+        cells = [Text(str(counts[s]), style=_WORDS[s][1] if counts[s] else "") for s in statuses]
+        shown = [Text(f"{errors[dtype]:.1e}" if dtype in errors else "-") for dtype in dtypes]
+        table.add_row(Text(name), *cells, *shown, f"{sum(result.seconds for result in own):.0f}")
+    return table
+
+
 def print_report(results: Sequence[CheckResult], *, verbose: bool = False, console: Console | None = None) -> None:
-    """Print `report_table` and, below it, `summary_line`.
+    """Print `report_table` and, below it, `summary_line` and `largest_errors`.
 
     Arguments:
         results: of one optimizer or several.
@@ -168,3 +221,7 @@ def print_report(results: Sequence[CheckResult], *, verbose: bool = False, conso
     out = console or Console()
     out.print(report_table(results, verbose=verbose))
     out.print(summary_line(results), markup=False, highlight=False)
+    errors = largest_errors(results)
+    if errors:
+        text = ", ".join(f"{dtype} {error:.1e}" for dtype, error in errors.items())
+        out.print(f"largest error against float64: {text}", markup=False, highlight=False)

@@ -23,7 +23,8 @@ class CheckResult:
 
     Attributes:
         check: the check's name.
-        subject: what it is about: Identity, Construction, Groups and rates, Numbers, Execution or State.
+        subject: what it is about: Identity, Construction, Groups and rates, Numbers, Sparse, Execution or
+            State.
         optimizer: the optimizer's name.
         device: the device that it ran on.
         mode: ``"pynative"``, ``"jit"`` or ``"graph"``; ``"any"`` where it makes no difference.
@@ -32,6 +33,9 @@ class CheckResult:
             a check that was expected to fail and passed, which counts as a failure.
         reason: why, for every status but ``"passed"``.
         seconds: how long it took.
+        largest_error: the largest error against the float64 oracle, relative to the larger of the element and its
+            tensor's root mean square; None for a check that does not compare with it. 16-bit parameters, which are
+            compared by their rounding, do not count, their state does.
 
     Example:
         >>> CheckResult("name_resolves", "Identity", "adam", "CPU", "any", "any", "passed", "", 0.1).failed
@@ -47,6 +51,7 @@ class CheckResult:
     status: Status
     reason: str
     seconds: float
+    largest_error: float | None = None
 
     @property
     def failed(self) -> bool:

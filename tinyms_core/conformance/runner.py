@@ -107,11 +107,13 @@ def run_case(spec: OptimizerSpec, case: Case, expected: str = "") -> tuple[Check
     """
     import mindspore
 
+    from tinyms_core.conformance.precision import measured
     from tinyms_core.conformance.subject import Subject
 
     subject = Subject(spec, case.mode, case.dtype, str(mindspore.get_context("device_target")))
     began = time.perf_counter()
-    status, reason, error = ("skipped", case.skip, None) if case.skip else _outcome(case, subject)
+    with measured() as precision:
+        status, reason, error = ("skipped", case.skip, None) if case.skip else _outcome(case, subject)
     if expected and status == "failed":
         status, reason = "expected_failure", f"{expected} ({reason})"
     elif expected and status == "passed":
@@ -126,6 +128,7 @@ def run_case(spec: OptimizerSpec, case: Case, expected: str = "") -> tuple[Check
         status=status,
         reason=reason,
         seconds=round(time.perf_counter() - began, 4),
+        largest_error=precision.largest,
     )
     return result, error
 

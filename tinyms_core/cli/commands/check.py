@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from rich.text import Text
 
-from tinyms_core.cli.errors import Command, ExitStatus
+from tinyms_core.cli.errors import Command, CommandError, ExitStatus
 from tinyms_core.cli.output import json_file_option, plain_table, progress_bar, tables_console, write_json
-from tinyms_core.registry.api import optimizer_info
+from tinyms_core.registry.api import list_optimizers, optimizer_info
 from tinyms_core.registry.specs import DTYPES, MODES
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ _WILDCARDS: Final = "*?["
 
 
 @click.command(cls=Command)
-@click.argument("name", required=False)
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="Every optimizer that is installed.")
 @click.option("-k", "patterns", metavar="PATTERN", multiple=True, help="Only checks like this; may be repeated.")
 @click.option("--mode", "modes", type=click.Choice(MODES), multiple=True, help="Only in this mode.")
 @click.option("--dtype", "dtypes", type=click.Choice(DTYPES), multiple=True, help="Only with this dtype.")
@@ -33,7 +34,8 @@ _WILDCARDS: Final = "*?["
 @click.pass_context
 def check(
     ctx: click.Context,
-    name: str | None,
+    names: tuple[str, ...],
+    every: bool,
     patterns: tuple[str, ...],
     modes: tuple[str, ...],
     dtypes: tuple[str, ...],
@@ -41,16 +43,18 @@ def check(
     verbose: bool,
     json_file: str | None,
 ) -> None:
-    """Hold the optimizer NAME to the contract, point by point.
+    """Hold each optimizer NAME to the contract, point by point.
 
-    A PATTERN is part of a check's name, or has wildcards and matches it whole. The exit status is 1 when a
-    check fails.
+    A PATTERN is part of a check's name, or has wildcards and matches it whole. Of several optimizers a table in
+    the end has a row each, with the number of checks and the largest errors against float64. The exit status is
+    1 when a check fails.
 
     \b
     Examples:
       tinyms-optim check adam
       tinyms-optim check adam -k group -k "golden_*" --mode graph --dtype float32
       tinyms-optim check lamb --json lamb.json
+      tinyms-optim check --all -k golden
       tinyms-optim check --list
     """
     from tinyms_core import conformance
@@ -59,22 +63,38 @@ def check(
     if only_list:
         _print_checks(chosen, json_file)
         return
-    if name is None:
-        raise click.UsageError("name an optimizer, such as: tinyms-optim check adam", ctx)
-    # Asked first: an unknown name costs no start of MindSpore.
-    optimizer_info(name)
-    with _progress(name) as progress:
-        results = conformance.run_checks(
-            name,
-            checks=[entry.name for entry in chosen],
-            modes=modes or None,
-            dtypes=dtypes or None,
-            progress=progress,
-        )
-    conformance.print_report(results, verbose=verbose, console=tables_console(json_file))
+    asked = _asked(ctx, names, every)
+    results: list[CheckResult] = []
+    for name in asked:
+        arguments: dict[str, Any] = {
+            "checks": [entry.name for entry in chosen],
+            "modes": modes or None,
+            "dtypes": dtypes or None,
+        }
+        total = len(conformance.cases_for(optimizer_info(name).capabilities, **arguments))
+        with _progress(name, total) as progress:
+            found = conformance.run_checks(name, progress=progress, **arguments)
+        conformance.print_report(found, verbose=verbose, console=tables_console(json_file))
+        results += found
+    if len(asked) > 1:
+        tables_console(json_file).print(conformance.overview_table(results))
     if json_file is not None:
         write_json(conformance.to_json(results), json_file)
     ctx.exit(ExitStatus.FAILED if any(result.failed for result in results) else ExitStatus.FINE)
+
+
+def _asked(ctx: click.Context, names: Sequence[str], every: bool) -> list[str]:
+    if every and names:
+        raise click.UsageError(f"--all is for every optimizer; leave out {', '.join(names)}, or --all", ctx)
+    if not every and not names:
+        raise click.UsageError("name an optimizer, such as: tinyms-optim check adam; or --all", ctx)
+    asked = list_optimizers() if every else list(dict.fromkeys(names))
+    if not asked:
+        raise CommandError("no optimizers are installed; install one, such as: pip install tinyms-adam")
+    for name in asked:
+        # Asked first: an unknown name costs no start of MindSpore.
+        optimizer_info(name)
+    return asked
 
 
 def _chosen(checks: Sequence[Check], patterns: Sequence[str]) -> list[Check]:
@@ -90,10 +110,9 @@ def _chosen(checks: Sequence[Check], patterns: Sequence[str]) -> list[Check]:
 
 
 @contextmanager
-def _progress(name: str) -> Iterator[Callable[[CheckResult], None]]:
+def _progress(name: str, total: int) -> Iterator[Callable[[CheckResult], None]]:
     with progress_bar() as bar:
-        # How many cases there will be is the kit's to know.
-        task = bar.add_task(f"checking {name}", total=None, note="")
+        task = bar.add_task(f"checking {name}", total=total, note="")
 
         def advance(result: CheckResult) -> None:
             bar.update(task, advance=1, note=f"{result.check} {result.mode} {result.dtype}")
