@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tinyms_core.optimizer.base import Optimizer
     from tinyms_core.optimizer.create import create_optimizer
     from tinyms_core.optimizer.errors import InvalidGroupError
+    from tinyms_core.optimizer.wrapping import WrappingOptimizer
     from tinyms_core.registry.api import (
         get_optimizer,
         list_optimizers,
@@ -65,6 +66,7 @@ _HOMES = {
     "StateSlot": "registry.specs",
     "TinymsOptimError": "registry.errors",
     "UnknownOptimizerError": "registry.errors",
+    "WrappingOptimizer": "optimizer.wrapping",
     "create_optimizer": "optimizer.create",
     "get_optimizer": "registry.api",
     "hookimpl": "registry.hooks",
@@ -96,6 +98,7 @@ __all__ = [
     "StateSlot",
     "TinymsOptimError",
     "UnknownOptimizerError",
+    "WrappingOptimizer",
     "__version__",
     "create_optimizer",
     "get_optimizer",
