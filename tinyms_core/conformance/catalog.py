@@ -35,6 +35,7 @@ _MODULES: Final = (
     "devices",
     "state",
     "checkpoints",
+    "wrapping",
 )
 _PREFIX: Final = "check_"
 

@@ -119,7 +119,10 @@ class WrappingOptimizer(nn.Optimizer):  # type: ignore[misc]
         declared = self.spec.hyperparameters if self.spec is not None else ()
         plain = {h.name: given.get(h.name, h.default) for h in declared if h.kind == "any"}
         checked = tuple(h for h in declared if h.kind != "any")
-        return {**checked_hyperparameters(self.name, checked, {k: v for k, v in given.items() if k not in plain}), **plain}
+        return {
+            **checked_hyperparameters(self.name, checked, {k: v for k, v in given.items() if k not in plain}),
+            **plain,
+        }
 
     def _set_traced_factors(self) -> None:
         numbers = {name: value for name, value in self.hyperparameters.items() if not callable(value)}

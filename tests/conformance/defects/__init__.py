@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from tests.conformance.defects import construction, execution, groups, identity, numbers, state
+from tests.conformance.defects import construction, execution, groups, identity, numbers, state, wrapping
 from tests.conformance.defects.planting import PLANTED, Defect
-from tests.conformance.defects.sound import TWINS
+from tests.conformance.defects.sound import TWINS as PLAIN_TWINS
 
-__all__ = ["DEFECTS", "TWINS", "Defect", "construction", "execution", "groups", "identity", "numbers", "state"]
+__all__ = [
+    "DEFECTS",
+    "TWINS",
+    "Defect",
+    "construction",
+    "execution",
+    "groups",
+    "identity",
+    "numbers",
+    "state",
+    "wrapping",
+]
 
 DEFECTS: tuple[Defect, ...] = tuple(PLANTED)
+
+TWINS = (*PLAIN_TWINS, wrapping.SoundRelative)
