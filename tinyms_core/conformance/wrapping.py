@@ -96,6 +96,7 @@ def check_wrapped_optimizer_unchanged(subject: Subject) -> None:
     step = wrapped.wrap()
     _require_attributes(wrapped.optimizer, before, "building")
     _step_both(wrapped.trial, free, "before the first step of the one around it")
+    before = _attributes(wrapped.optimizer)
     step(wrapped.trial.gradients())
     wrapped.trial.steps += 1
     with scratch_folder():

@@ -22,6 +22,7 @@ from tinyms_core.optimizer.dtypes import dtype_name
 
 if TYPE_CHECKING:
     from tinyms_core.optimizer.base import Optimizer
+    from tinyms_core.optimizer.mindspore_groups import MindsporeGroups
 
 
 @dataclass(frozen=True)
@@ -47,19 +48,23 @@ class HostFactors:
     Arguments:
         factor: the rule of the factor.
         hyperparameters: the wrapping optimizer's, by name.
-        optimizer: the optimizer that it is around, with its decay.
+        optimizer: the optimizer that it is around, with its decay; or what stands for one of MindSpore's.
         chosen: which parameters get a factor.
     """
 
     def __init__(
-        self, factor: Factor, hyperparameters: Mapping[str, Any], optimizer: Optimizer, chosen: Sequence[bool]
+        self,
+        factor: Factor,
+        hyperparameters: Mapping[str, Any],
+        optimizer: Optimizer | MindsporeGroups,
+        chosen: Sequence[bool],
     ) -> None:
         self._factor = factor
         self._hyperparameters = hyperparameters
         self._scale = optimizer.loss_scale if optimizer.scales_gradient else 1.0
         self._chosen = chosen
-        self._sizes = [s.parameter.size for s in optimizer.settings]
-        self._kinds = optimizer._parameter_kinds
+        self._sizes = [parameter.size for parameter in optimizer.parameters]
+        self._kinds = [dtype_name(parameter.dtype) or "float32" for parameter in optimizer.parameters]
         self._group_of, self._groups = optimizer.scalar_groups()
         self._wanted = {group for group, wanted in zip(self._group_of, chosen, strict=True) if wanted}
         self._host = host_function(factor.program)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
@@ -15,7 +16,9 @@ from tinyms_core.kernels.rule import Rule
 from tinyms_core.kernels.traced_gradients import check_gradient, decayed, scaled
 from tinyms_core.optimizer.base import Optimizer, checked_hyperparameters
 from tinyms_core.optimizer.host_factors import HostFactors
-from tinyms_core.optimizer.kernel_choice import choose_kernel
+from tinyms_core.optimizer.host_gradients import HostGradients
+from tinyms_core.optimizer.kernel_choice import HOST_DEVICES, choose_kernel
+from tinyms_core.optimizer.mindspore_groups import MindsporeGroups
 from tinyms_core.optimizer.step import HostStep, check_gradients
 from tinyms_core.optimizer.traced_factor import TracedFactor
 from tinyms_core.optimizer.validation import describe
@@ -50,7 +53,8 @@ class WrappingOptimizer(nn.Optimizer):  # type: ignore[misc]
     A subclass states the class attribute ``factor``, a `tinyms_core.rule` without state that returns
     :math:`\lambda` for a whole tensor instead of a new ``w``; ``spec``, whose capabilities say
     ``wraps_optimizer``; and a constructor. On the host a step is one pass that sums and the wrapped optimizer's
-    own kernel; around an optimizer without a kernel, and in a graph, it is made of MindSpore operators.
+    own kernel; around an optimizer without a kernel a second pass writes new gradients for it. In a graph, and on
+    other devices, it is made of MindSpore operators.
 
     Parameters, state, rates, step, device and checkpoints are those of the wrapped optimizer, which works as before,
     also between the steps of this one.
@@ -226,9 +230,12 @@ class WrappingOptimizer(nn.Optimizer):  # type: ignore[misc]
         if len(arguments) != 1 or named:
             return super().__call__(*arguments, **named)
         self._check_eagerly(arguments[0])
-        step = self._ready_host_step()
-        if step is None or context.get_context("mode") == context.GRAPH_MODE or self._hooked():
+        on_host = self.view.target in HOST_DEVICES and context.get_context("mode") == context.PYNATIVE_MODE
+        if not on_host or self._hooked():
             return super().__call__(*arguments)
+        step = self._ready_host_step()
+        if step is None:
+            return self.view(self._host_gradients(arguments[0], int(self.global_step.asnumpy()[0])))
         with self.optimizer._step_lock:
             step(arguments[0])
         return self.optimizer._result()
@@ -246,11 +253,19 @@ class WrappingOptimizer(nn.Optimizer):  # type: ignore[misc]
         if not isinstance(view, Optimizer) or view._classic or view._program is None:
             return None
         if self._host_target != view.target:
-            factory = choose_kernel(view)
-            factors = HostFactors(self.analysed, self.hyperparameters, self.optimizer, self.chosen_flags)
-            self._host_step = None if factory is None else HostStep(view, view._program, factory, factors)
+            self._host_step = HostStep(view, view._program, choose_kernel(view), self._host_factors)
             self._host_target = view.target
         return self._host_step
+
+    @functools.cached_property
+    def _host_factors(self) -> HostFactors:
+        own = isinstance(self.optimizer, Optimizer)
+        optimizer = self.optimizer if own else MindsporeGroups(self.optimizer)
+        return HostFactors(self.analysed, self.hyperparameters, optimizer, self.chosen_flags)
+
+    @functools.cached_property
+    def _host_gradients(self) -> HostGradients:
+        return HostGradients(self._host_factors, self.parameters, self.chosen_flags, self.keeps_dtype)
 
     def _hooked(self) -> bool:
         return any((self._forward_pre_hook, self._forward_hook, self._backward_pre_hook, self._backward_hook))
