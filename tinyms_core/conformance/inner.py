@@ -140,7 +140,7 @@ class InnerClassic(InnerMomentum):
     """Momentum as operators; the arguments are those of `InnerMomentum`."""
 
     spec = CLASSIC
-    rule = None
+    rule = None  # type: ignore[assignment]
 
     def __init__(
         self, params: Any, learning_rate: Any, weight_decay: Any, loss_scale: float, inner_momentum: float

@@ -102,6 +102,7 @@ def check_wrapped_optimizer_unchanged(subject: Subject) -> None:
     with scratch_folder():
         refusal(lambda: step(wrapped.trial.gradients()[:1]), (TypeError, ValueError), "a step with one gradient")
     _require_attributes(wrapped.optimizer, before, "a step and an error")
+    free = bare(subject, wrapped.trial.workload)
     with tempfile.TemporaryDirectory(prefix="tinyms_conformance_") as folder:
         transfer(wrapped.optimizer, free.optimizer, Path(folder))
     free.steps = wrapped.trial.steps

@@ -65,6 +65,8 @@ class HostFactors:
         self._chosen = chosen
         self._sizes = [parameter.size for parameter in optimizer.parameters]
         self._kinds = [dtype_name(parameter.dtype) or "float32" for parameter in optimizer.parameters]
+        self._group_of: list[int]
+        self._groups: list[Any]
         self._group_of, self._groups = optimizer.scalar_groups()
         self._wanted = {group for group, wanted in zip(self._group_of, chosen, strict=True) if wanted}
         self._host = host_function(factor.program)

@@ -7,6 +7,7 @@ decayed gradient times the factor, still with the loss scale, which the wrapped 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
 import numpy as np
 from mindspore import Parameter, Tensor
 

@@ -49,9 +49,10 @@ def _leave_out(view: Optimizer, chosen: Sequence[bool]) -> None:
 def _shared(optimizer: nn.Optimizer) -> Any:
     """A new object with the attributes of the old one; setting one of them does not set the other's."""
     base, attributes = nn.Cell.__getstate__(optimizer)
-    view = type(optimizer).__new__(type(optimizer))
+    cls: Any = type(optimizer)
+    view = cls.__new__(cls)
+    own = dict(attributes)
     # MindSpore finds compiled graphs by the time at which a Cell was made.
-    own = {"_create_time": time.time_ns(), "_compile_cache": None, "_phase_cache": None}
-    own["_cells"] = dict(attributes["_cells"])
-    nn.Cell.__setstate__(view, (base, {**attributes, **own}))
+    own.update(_create_time=time.time_ns(), _compile_cache=None, _phase_cache=None, _cells=dict(own["_cells"]))
+    nn.Cell.__setstate__(view, (base, own))
     return view

@@ -306,8 +306,9 @@ class WrappingOptimizer(nn.Optimizer):  # type: ignore[misc]
         return result
 
 
-def _rebuild(cls: type, config: dict[str, Any]) -> Any:
-    return cls(**config)
+def _rebuild(cls: type, config: dict[str, Any]) -> WrappingOptimizer:
+    optimizer: WrappingOptimizer = cls(**config)
+    return optimizer
 
 
 def _check_optimizer(owner: str, optimizer: Any) -> None:
