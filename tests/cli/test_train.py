@@ -56,8 +56,8 @@ def test_capabilities_decide_about_schedule_and_refusal():
     spec = optimizer_info("adam")
     fixed = replace(spec, capabilities=Capabilities(dynamic_rates=False))
     assert configure("adam", fixed).schedule == "constant"
-    with pytest.raises(CommandError, match="built around another optimizer"):
-        configure("adam", replace(spec, capabilities=Capabilities(wraps_optimizer=True)))
+    with pytest.raises(CommandError, match="built around a network"):
+        configure("adam", replace(spec, capabilities=Capabilities(consumes_network=True)))
 
 
 def test_one_epoch_gives_a_table_a_picture_and_data(run, tmp_path):

@@ -164,7 +164,11 @@ class DecaysTwice(SoundRelative):
 
 
 @planted(
-    "The factor is made of a gradient with the loss scale.", "wraps_classic_optimizers", "wraps_mindspore_optimizers"
+    "In a graph the factor is made of a gradient with the loss scale.",
+    "golden_trajectory",
+    "wraps_classic_optimizers",
+    "wraps_mindspore_optimizers",
+    modes=("graph",),
 )
 class NormOfTheScaled(SoundRelative):
     def __init__(self, *arguments: Any, **named: Any) -> None:
