@@ -32,7 +32,7 @@ TUNED: Final[Mapping[str, Tuned]] = MappingProxyType(
         "momentum": Tuned(0.05, 1e-3, {"momentum": 0.9}),
         "adam": Tuned(0.005, 1e-4),
         "lamb": Tuned(0.02, 1e-2),
-        "lars": Tuned(0.05, 1e-3, {"momentum": 0.9, "coefficient": 0.05}),
+        "lars": Tuned(0.05, 1e-3, {"momentum": 0.9, "coefficient": 0.2}),
     }
 )
 
