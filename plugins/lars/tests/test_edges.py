@@ -108,3 +108,11 @@ def test_a_step_returns_what_the_wrapped_optimizer_returns():
         bare, wrapped = (tinyms_core.get_optimizer(name)([parameter("w", [1.0])], **arguments) for _ in range(2))
         expected, found = bare((tensor([1.0]),)), LARS(wrapped)((tensor([1.0]),))
         assert [type(part) for part in expected] == [type(part) for part in found]
+
+
+def test_a_filter_that_refuses_all_leaves_the_ordinary_path(mode, inner):
+    wrapped, bare = parameter("w", [3.0, 4.0]), parameter("w", [3.0, 4.0])
+    arguments = {"learning_rate": 0.1, "weight_decay": 0.5, "loss_scale": 8.0}
+    LARS(inner([wrapped], **arguments), lars_filter=lambda p: False)((tensor([8.0, 16.0]),))
+    inner([bare], **arguments)((tensor([8.0, 16.0]),))
+    assert wrapped.asnumpy().tolist() == bare.asnumpy().tolist()
