@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tinyms_core.optimizer.checkpoint import save_checkpoint
     from tinyms_core.optimizer.create import create_optimizer
     from tinyms_core.optimizer.errors import InvalidGroupError
+    from tinyms_core.optimizer.wrapping import WrappingOptimizer
     from tinyms_core.registry.api import (
         get_optimizer,
         list_optimizers,
@@ -66,6 +67,7 @@ _HOMES = {
     "StateSlot": "registry.specs",
     "TinymsOptimError": "registry.errors",
     "UnknownOptimizerError": "registry.errors",
+    "WrappingOptimizer": "optimizer.wrapping",
     "create_optimizer": "optimizer.create",
     "get_optimizer": "registry.api",
     "hookimpl": "registry.hooks",
@@ -98,6 +100,7 @@ __all__ = [
     "StateSlot",
     "TinymsOptimError",
     "UnknownOptimizerError",
+    "WrappingOptimizer",
     "__version__",
     "create_optimizer",
     "get_optimizer",

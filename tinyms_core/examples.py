@@ -10,7 +10,8 @@ from mindspore import Parameter, Tensor
 from tinyms_core.kernels import math
 from tinyms_core.kernels.rule import rule
 from tinyms_core.optimizer.base import Optimizer
-from tinyms_core.registry.specs import Hyperparameter, OptimizerSpec
+from tinyms_core.optimizer.wrapping import WrappingOptimizer
+from tinyms_core.registry.specs import Capabilities, Hyperparameter, OptimizerSpec
 
 
 def tensor(values: Any, dtype: Any = np.float32) -> Tensor:
@@ -60,3 +61,38 @@ class SignDescent(Optimizer):
 
     def __init__(self, params: Any, learning_rate: Any, weight_decay: Any = 0.0, loss_scale: Any = 1.0) -> None:
         super().__init__(learning_rate, params, weight_decay, loss_scale)
+
+
+@rule()
+def unit_length(w, g, epsilon):  # type: ignore[no-untyped-def]
+    """The factor that gives a gradient the length 1."""
+    return 1 / (math.norm(g) + epsilon)
+
+
+class UnitGradient(WrappingOptimizer):
+    r"""The smallest optimizer around another one: :math:`\lambda = 1 / (\|g\| + \epsilon)`.
+
+    Arguments:
+        optimizer: the optimizer that the gradients are made for.
+        epsilon: what is added to the norm, a float > 0.
+
+    Example:
+        >>> from mindspore import nn
+        >>> from tinyms_core.examples import UnitGradient, parameter, tensor
+        >>> w = parameter("w", [1.0])
+        >>> _ = UnitGradient(nn.SGD([w], learning_rate=0.5))((tensor([30.0]),))
+        >>> w.asnumpy().round(4).tolist()
+        [0.5]
+    """
+
+    spec = OptimizerSpec(
+        name="unit_gradient",
+        implementation="tinyms_core.examples:UnitGradient",
+        summary="Gradients of length 1 for another optimizer.",
+        hyperparameters=(Hyperparameter("epsilon", 1e-8, "(0, inf)"),),
+        capabilities=Capabilities(wraps_optimizer=True, layerwise=True),
+    )
+    factor = unit_length
+
+    def __init__(self, optimizer: Any, epsilon: float = 1e-8) -> None:
+        super().__init__(optimizer, hyperparameters={"epsilon": epsilon})

@@ -201,3 +201,15 @@ def test_memory_is_given_back(name):
     step()
     step.release()
     assert max(parameter.size for parameter in step._optimizer.get_parameters()) == 1
+
+
+@pytest.mark.usefixtures("tiny_shapes")
+def test_an_optimizer_around_another_one_is_timed_around_the_one_that_is_named(run):
+    result = run("bench", "lars", "--around", "adam", "--shapes", "small", "--steps", "1", "--no-peers", "--json", "-")
+    assert result.exit_code == 0, result.output
+    row = json.loads(result.stdout)["results"][0]
+    assert row["optimizer"] == "lars around adam"
+    assert row["traffic_bytes"] == 2 * (7 + 2) * 4
+    wrong = run("bench", "lars", "--around", "lars", "--steps", "1")
+    assert wrong.exit_code == 2
+    assert "--around: 'lars' is not built from parameters" in wrong.output

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tinyms_core.cli.around import together
 from tinyms_core.cli.errors import CommandError
 from tinyms_core.cli.train.configuration import TUNED, configure
 from tinyms_core.cli.train.data import RandomShift, load
@@ -56,8 +57,8 @@ def test_capabilities_decide_about_schedule_and_refusal():
     spec = optimizer_info("adam")
     fixed = replace(spec, capabilities=Capabilities(dynamic_rates=False))
     assert configure("adam", fixed).schedule == "constant"
-    with pytest.raises(CommandError, match="built around another optimizer"):
-        configure("adam", replace(spec, capabilities=Capabilities(wraps_optimizer=True)))
+    with pytest.raises(CommandError, match="built around a network"):
+        configure("adam", replace(spec, capabilities=Capabilities(consumes_network=True)))
 
 
 def test_one_epoch_gives_a_table_a_picture_and_data(run, tmp_path):
@@ -132,3 +133,14 @@ def test_digits_are_split_by_class():
     assert (digits.train_images.min(), digits.train_images.max()) == (-1, 1)
     shares = np.bincount(digits.test_labels) / np.bincount(digits.train_labels)
     assert np.allclose(shares, 0.25, atol=0.01)
+
+
+def test_an_optimizer_around_another_one_takes_the_arguments_of_both():
+    configuration = configure(
+        "lars", together("lars", "momentum"), around="momentum", hyperparameters={"use_clip": True}
+    )
+    assert {"momentum", "use_clip"} <= set(configuration.hyperparameters)
+    assert configuration.describe().startswith("around momentum, learning_rate=")
+    with pytest.raises(CommandError, match="no hyperparameter 'beta1'"):
+        configure("lars", together("lars", "momentum"), around="momentum", hyperparameters={"beta1": 0.5})
+    assert "momentum" not in configure("lars", together("lars", "adam"), around="adam").hyperparameters

@@ -127,6 +127,14 @@ CONTRACT = [
     "state_names_unique",
     "state_size_declared",
     "load_keeps_source",
+    "wraps_optimizers_alone",
+    "wrapped_optimizer_unchanged",
+    "wrapped_step_advances_once",
+    "refused_parameters_ordinary",
+    "wraps_decoupled_decay",
+    "wraps_classic_optimizers",
+    "wraps_mindspore_optimizers",
+    "wrapped_checkpoint",
 ]
 
 

@@ -38,6 +38,7 @@ _MODULES: Final = (
     "devices",
     "state",
     "checkpoints",
+    "wrapping",
 )
 _PREFIX: Final = "check_"
 

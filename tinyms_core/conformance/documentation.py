@@ -16,8 +16,8 @@ _ENTRY = re.compile(r"^(\*{0,2}\w+)\s*(?:\([^)]*\))?\s*(?::|-)\s*(.*)$")
 @check("Identity", ONCE)
 def check_docstring_matches_signature(subject: Subject) -> None:
     """The class's docstring documents every argument, and no other, in the constructor's order."""
-    documented = documented_arguments(subject.optimizer_class.__dict__.get("__doc__") or "")
-    taken = list(inspect.signature(subject.optimizer_class).parameters)
+    documented = documented_arguments(subject.declared_class.__dict__.get("__doc__") or "")
+    taken = list(inspect.signature(subject.declared_class).parameters)
     require(documented, "the class's docstring has no 'Arguments:' section")
     missing = [name for name in taken if name not in documented]
     unknown = [name for name in documented if name not in taken]

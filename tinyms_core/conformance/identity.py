@@ -14,6 +14,7 @@ from typing import Any
 
 from tinyms_core.conformance.catalog import ONCE, CheckFailure, CheckSkipped, check
 from tinyms_core.conformance.compare import require, require_same
+from tinyms_core.conformance.composite import configuration
 from tinyms_core.conformance.subject import Subject
 from tinyms_core.conformance.trial import Snapshot, Trial, make_arguments, make_step
 from tinyms_core.conformance.workload import Member
@@ -27,29 +28,29 @@ _OWN_STATE = ("global_step", "learning_rate")
 @check("Identity", ONCE)
 def check_name_resolves(subject: Subject) -> None:
     """Name and aliases, in any spelling, give the same class, whose spec is the registered one."""
-    for alias in subject.spec.aliases:
+    for alias in subject.declared.aliases:
         # An alias that is taken cannot even be registered, which would skip the check.
         with contextlib.suppress(UnknownOptimizerError):
             owner = api.optimizer_info(alias)
-            ours = owner.name == subject.spec.name or resolve(owner.implementation) is subject.optimizer_class
+            ours = owner.name == subject.declared.name or resolve(owner.implementation) is subject.declared_class
             require(ours, f"the alias {alias!r} is that of another optimizer, {owner.implementation_name}")
     with subject.registered():
-        for name in subject.spec.names:
+        for name in subject.declared.names:
             for spelling in (name, name.upper(), name.replace("_", "-"), name.replace("_", "")):
                 found = api.get_optimizer(spelling)
-                right = subject.optimizer_class
+                right = subject.declared_class
                 require(found is right, f"{spelling!r} gives {found!r}, not {right!r}")
-        require(subject.spec.name in api.list_optimizers(), f"{subject.spec.name!r} is not in the listing")
+        require(subject.declared.name in api.list_optimizers(), f"{subject.declared.name!r} is not in the listing")
 
 
 @check("Identity", ONCE)
 def check_metadata_matches_class(subject: Subject) -> None:
     """The spec that the class carries is the spec that is registered."""
-    own = getattr(subject.optimizer_class, "spec", None)
-    require(own is not None, f"{subject.optimizer_class.__name__} has no 'spec'")
-    for field in fields(subject.spec):
+    own = getattr(subject.declared_class, "spec", None)
+    require(own is not None, f"{subject.declared_class.__name__} has no 'spec'")
+    for field in fields(subject.declared):
         if field.name not in ("implementation", "distribution", "kernels"):
-            registered, carried = getattr(subject.spec, field.name), getattr(own, field.name)
+            registered, carried = getattr(subject.declared, field.name), getattr(own, field.name)
             require(registered == carried, f"spec.{field.name} is {carried!r} in the class, {registered!r} registered")
 
 
@@ -159,15 +160,15 @@ def check_signature_stable(subject: Subject) -> None:
 @check("Identity", ONCE)
 def check_listing_is_lazy(subject: Subject) -> None:
     """Listing optimizers and asking for a spec import neither the class, MindSpore nor numba."""
-    if not isinstance(subject.spec.implementation, str) or not subject.spec.distribution:
+    if not isinstance(subject.declared.implementation, str) or not subject.declared.distribution:
         raise CheckSkipped("it is known to this process alone, not by an installed distribution")
-    if subject.spec.distribution == "in-process":
+    if subject.declared.distribution == "in-process":
         raise CheckSkipped("it is registered in this process alone")
-    module = subject.spec.implementation.partition(":")[0]
+    module = subject.declared.implementation.partition(":")[0]
     program = (
         "import sys, tinyms_core\n"
-        f"assert {subject.spec.name!r} in tinyms_core.list_optimizers(), 'it is not listed'\n"
-        f"tinyms_core.optimizer_info({subject.spec.name!r})\n"
+        f"assert {subject.declared.name!r} in tinyms_core.list_optimizers(), 'it is not listed'\n"
+        f"tinyms_core.optimizer_info({subject.declared.name!r})\n"
         f"loaded = [name for name in ({module!r}, 'mindspore', 'numba') if name in sys.modules]\n"
         "sys.exit('listing it imports ' + ', '.join(loaded) if loaded else 0)\n"
     )
@@ -180,7 +181,7 @@ def check_config_roundtrip(subject: Subject) -> None:
     """`get_config` holds every argument, and builds an optimizer that steps alike, bit for bit."""
     workload = replace(subject.workload(), rate=subject.plain().rate)
     trial = subject.trial(workload)
-    config = trial.optimizer.get_config()
+    config = configuration(subject.spec, trial.optimizer)
     names = {h.name for h in subject.spec.hyperparameters}
     require(set(config) == names, f"get_config() has {sorted(config)}, the constructor takes {sorted(names)}")
     given = make_arguments(subject.spec, workload)

@@ -108,12 +108,11 @@ def run_case(spec: OptimizerSpec, case: Case, expected: str = "") -> tuple[Check
     import mindspore
 
     from tinyms_core.conformance.precision import measured
-    from tinyms_core.conformance.subject import Subject
 
-    subject = Subject(spec, case.mode, case.dtype, str(mindspore.get_context("device_target")))
+    device = str(mindspore.get_context("device_target"))
     began = time.perf_counter()
     with measured() as precision:
-        status, reason, error = ("skipped", case.skip, None) if case.skip else _outcome(case, subject)
+        status, reason, error = ("skipped", case.skip, None) if case.skip else _outcome(spec, case, device)
     if expected and status == "failed":
         status, reason = "expected_failure", f"{expected} ({reason})"
     elif expected and status == "passed":
@@ -122,7 +121,7 @@ def run_case(spec: OptimizerSpec, case: Case, expected: str = "") -> tuple[Check
         check=case.check.name,
         subject=case.check.subject,
         optimizer=spec.name,
-        device=subject.device,
+        device=device,
         mode=case.mode,
         dtype=case.dtype,
         status=status,
@@ -133,10 +132,11 @@ def run_case(spec: OptimizerSpec, case: Case, expected: str = "") -> tuple[Check
     return result, error
 
 
-def _outcome(case: Case, subject: Subject) -> tuple[Status, str, Exception | None]:
+def _outcome(spec: OptimizerSpec, case: Case, device: str) -> tuple[Status, str, Exception | None]:
     from tinyms_core.conformance.trial import execution_mode
 
     try:
+        subject = _subject(spec, case, device)
         with execution_mode(case.mode):
             case.check.function(subject)
     except CheckSkipped as skipped:
@@ -147,6 +147,17 @@ def _outcome(case: Case, subject: Subject) -> tuple[Status, str, Exception | Non
         # Whatever an optimizer raises where the contract has it work is the finding itself.
         return "failed", _cut(f"it raised {describe(error)}"), error
     return "passed", "", None
+
+
+def _subject(spec: OptimizerSpec, case: Case, device: str) -> Subject:
+    """The subject of a case: an optimizer around another one together with a small one of the kit's own."""
+    from tinyms_core.conformance.composite import compose
+    from tinyms_core.conformance.inner import INNER
+    from tinyms_core.conformance.subject import Subject
+
+    if not spec.capabilities.wraps_optimizer:
+        return Subject(spec, case.mode, case.dtype, device)
+    return Subject(compose(spec, INNER), case.mode, case.dtype, device, own=spec)
 
 
 def _cut(text: str) -> str:

@@ -10,6 +10,7 @@ from itertools import chain, combinations
 from typing import Any
 
 from tinyms_core.conformance.catalog import CheckFailure
+from tinyms_core.conformance.composite import make_oracle
 from tinyms_core.conformance.oracle import Oracle
 from tinyms_core.conformance.results import ANY
 from tinyms_core.conformance.trial import Snapshot, Trial, execution_mode
@@ -33,16 +34,28 @@ class Subject:
     """The optimizer under test.
 
     Attributes:
-        spec: its declaration.
+        spec: its declaration; for an optimizer around another one, that of a composite.
         mode: how it is run; ``"any"`` counts as PyNative.
         dtype: the dtype of parameters; ``"any"`` counts as the first that is declared.
         device: the device.
+        own: the declaration of the optimizer itself, where that is another.
     """
 
     spec: OptimizerSpec
     mode: str = "pynative"
     dtype: str = "float32"
     device: str = "CPU"
+    own: OptimizerSpec | None = None
+
+    @property
+    def declared(self) -> OptimizerSpec:
+        """The declaration of the optimizer itself."""
+        return self.spec if self.own is None else self.own
+
+    @property
+    def declared_class(self) -> Any:
+        """The class of the optimizer itself, imported now if it was not before."""
+        return resolve(self.declared.implementation)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -136,7 +149,7 @@ class Subject:
 
     def oracle(self, workload: Workload) -> Oracle:
         """The float64 side of a workload."""
-        return Oracle(self.spec, workload)
+        return make_oracle(self.spec, workload)
 
     def history(self, workload: Workload, mode: str = "") -> tuple[Snapshot, ...]:
         """What an optimizer holds at first and after each step of a workload; stepped once and kept."""
@@ -155,12 +168,12 @@ class Subject:
         except LookupError:
             known = None
         if known is not None:
-            if resolve(known.implementation) is not self.optimizer_class:
+            if resolve(known.implementation) is not self.declared_class:
                 raise CheckFailure(f"{self.spec.name!r} is the name of another optimizer, {known.implementation_name}")
             yield self.spec.name
             return
         try:
-            api.register(replace(self.spec, distribution="", kernels=()))
+            api.register(replace(self.declared, distribution="", kernels=()))
         except TinymsOptimError as error:
             raise CheckFailure(f"it cannot be registered: {error}") from error
         try:

@@ -93,6 +93,20 @@ class CpuKernel:
                 (weight decay times loss scale), the factor of the gradient (1 / loss scale), and the
                 program's slots.
         """
+        self._run(batch, addresses, groups, scalars, self.program.stages)
+
+    def tensor_values(self, batch: Batch, addresses: Integers, groups: Integers, scalars: Floats) -> Floats:
+        """Compute what the last pass would be given for each tensor, and write nothing but what precedes that pass.
+
+        Arguments are those of a call.
+
+        Returns:
+            float64, shape (tensors, len(program.tensor_slots)).
+        """
+        return self._run(batch, addresses, groups, scalars, self.program.stages - 1)
+
+    def _run(self, batch: Batch, addresses: Integers, groups: Integers, scalars: Floats, stages: int) -> Floats:
+        """Do the first ``stages`` passes, and return the tensors' scalars."""
         module, program = self.module, self.program
         partials = np.empty((len(program.reductions), batch.chunks))
         tensor_scalars = np.empty((len(batch.sizes), len(program.tensor_slots)))
@@ -101,11 +115,12 @@ class CpuKernel:
             batch.chunk_tensor, batch.chunk_first, batch.chunk_last, batch.rows,
             addresses, groups, scalars, tensor_scalars, partials,
         )  # fmt: skip
-        for stage in range(program.stages):
+        for stage in range(stages):
             run = getattr(module, f"pass_{stage}")
             run_ranges(partial(_run_pass, run, fixed), batch.chunks, threads)
             if stage + 1 < program.stages:
                 module.combine(batch.tensor_chunks, batch.sizes, groups, scalars, partials, tensor_scalars)
+        return tensor_scalars
 
 
 def _run_pass(run: Callable[..., Any], fixed: tuple[Any, ...], first: int, last: int) -> None:

@@ -44,7 +44,12 @@ class TracedProgram:
 
 
 def trace_program(
-    program: Program, hyperparameters: dict[str, float], parameter: str, sparse: str = "none", wide: str = "float64"
+    program: Program,
+    hyperparameters: dict[str, float],
+    parameter: str,
+    sparse: str = "none",
+    wide: str = "float64",
+    result: str = "",
 ) -> TracedProgram:
     """Generate the traced update of a program.
 
@@ -54,6 +59,7 @@ def trace_program(
         parameter: storage type of the parameters.
         sparse: what becomes of rows of a sparse gradient: "exact", "lazy" or "none".
         wide: type for scalars and reductions: float64, or float32 on a device without it.
+        result: a value of the program that ``update`` returns instead of assigning anything.
 
     Returns:
         The generated functions, with the constants to call them.
@@ -69,10 +75,11 @@ def trace_program(
     lines = [f"def step_scalars({', '.join(inputs)}):", *body]
     lines.append(f"    return ({', '.join(results)}{',' if results else ''})")
     source = "\n".join([_PRELUDE.format(name=program.name, wide=wide, compute=compute_type(parameter)), *lines])
-    source += "\n\n\n" + _update_source(program, parameter)
+    source += "\n\n\n" + _update_source(program, parameter, result)
     if sparse == "lazy":
         source += "\n\n" + _row_update_source(program, parameter)
-    source += "\n\n" + _step_source(program, sparse)
+    if not result:
+        source += "\n\n" + _step_source(program, sparse)
     module = load_generated(f"{program.name}_traced_{parameter}", source)
     constant_slots = {name: fixed[name] for name in program.slots if name in fixed}
     return TracedProgram(module, inputs, constants, constant_slots, step_slots, program.slots)
@@ -157,13 +164,15 @@ def _scalar_state(program: Program, fixed: dict[str, float], constants: dict[str
     return list(program.scalar_state.values())
 
 
-def _update_source(program: Program, parameter: str) -> str:
-    """``update``, which computes every new value before it assigns the first."""
+def _update_source(program: Program, parameter: str, result: str) -> str:
+    """``update``, which computes every new value before it assigns the first, or returns the one that is asked for."""
     lines = [f"def update({', '.join((*program.tensors, *program.slots))}):"]
     for tensor in program.tensors:
         value = tensor if tensor == GRADIENT else f"ops.cast({tensor}, COMPUTE)"
         lines.append(f"    {tensor}__0 = {value}")
     lines += [f"    {line}" for line in _ordered_body(program)]
+    if result:
+        return "\n".join([*lines, f"    return {result}", ""])
     return "\n".join([*lines, *_store_lines(program, parameter, _WRITES), ""])
 
 

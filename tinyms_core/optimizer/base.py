@@ -102,7 +102,7 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
     ) -> None:
         # Everything is checked before the first attribute is set or Parameter made.
         name = self.name
-        values = _checked_hyperparameters(name, self._declared(), hyperparameters or {})
+        values = checked_hyperparameters(name, self._declared(), hyperparameters or {})
         scale = number(name, "loss_scale", loss_scale, "(0, inf)")
         grouping = make_grouping(name, parameters, learning_rate, weight_decay, self.decays)
         if self.spec is not None:
@@ -437,7 +437,7 @@ def _slots_of(owner: str, spec: OptimizerSpec | None, program: Program) -> dict[
     return slots
 
 
-def _checked_hyperparameters(
+def checked_hyperparameters(
     owner: str, declared: tuple[Hyperparameter, ...], given: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The hyperparameters, each checked against its declaration.

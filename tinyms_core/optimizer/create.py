@@ -34,8 +34,9 @@ def create_optimizer(
     weight_decay: Any = 0.0,
     decay_bias_and_norm: bool = False,
     layer_decay: float | None = None,
+    around: str | None = None,
     **hyperparameters: Any,
-) -> Optimizer:
+) -> nn.Optimizer:
     r"""Build an optimizer by name, for a network or for parameters.
 
     For a network, biases and the parameters of normalization layers are put in a group without weight
@@ -47,21 +48,28 @@ def create_optimizer(
     for layer :math:`i` of :math:`n`, a layer being a Cell that holds parameters itself, in the network's
     order. Parameters or group dicts are passed on as they are.
 
+    An optimizer that is built around another one, such as LARS, needs that one: either its name as ``around``, and
+    it is built as above, or the built optimizer in place of the network.
+
     Arguments:
         name: the optimizer's name, as for `get_optimizer`.
-        net_or_params: a network, an iterable of Parameters, or group dicts.
+        net_or_params: a network, an iterable of Parameters, or group dicts; for an optimizer around another one
+            also that other one, built.
         learning_rate: the rate; may be left out where the optimizer has a default.
         weight_decay: the decay, float or int >= 0, or a Cell of the step.
         decay_bias_and_norm: whether the decay applies to biases and normalizations too.
         layer_decay: :math:`d`, in (0, 1]; None for one rate. Needs a network and a rate that is a number.
-        hyperparameters: the optimizer's other arguments; an unknown one is refused with the known ones.
+        around: name of the optimizer that one of the given name is built around.
+        hyperparameters: the optimizer's other arguments; an unknown one is refused with the known ones. With
+            ``around`` they are those of either optimizer; one that both have is the outer one's.
 
     Returns:
         The optimizer.
 
     Raises:
         UnknownOptimizerError: no optimizer of that name.
-        TypeError: an argument that the optimizer does not have, or of a wrong type.
+        TypeError: an argument that the optimizer does not have, or of a wrong type; ``around`` is missing where it is
+            needed, or given where it is not.
         ValueError: an argument out of range, or ``layer_decay`` without a network.
 
     Example:
@@ -71,8 +79,21 @@ def create_optimizer(
         >>> optimizer = tinyms_core.create_optimizer("adam", net, learning_rate=0.01, weight_decay=0.1)
         >>> [s.parameter.name for s in optimizer.settings if s.decays]
         ['0.weight', '2.weight']
+        >>> optimizer = tinyms_core.create_optimizer("lars", net, around="momentum", learning_rate=0.1, momentum=0.9)
+        >>> type(optimizer).__name__, type(optimizer.optimizer).__name__
+        ('LARS', 'Momentum')
     """
     cls = api.get_optimizer(name)
+    base = {
+        "learning_rate": learning_rate,
+        "weight_decay": weight_decay,
+        "decay_bias_and_norm": decay_bias_and_norm,
+        "layer_decay": layer_decay,
+    }
+    if api.optimizer_info(name).capabilities.wraps_optimizer:
+        return _create_around(name, cls, net_or_params, around, base, hyperparameters)
+    if around is not None:
+        raise TypeError(f"{name}: it is not built around another optimizer, got around={around!r}")
     accepted = _accepted(cls)
     arguments = dict(hyperparameters)
     if learning_rate is not None:
@@ -99,9 +120,42 @@ def create_optimizer(
     return optimizer
 
 
+def _create_around(
+    name: str, cls: Any, given: Any, around: str | None, base: dict[str, Any], hyperparameters: dict[str, Any]
+) -> nn.Optimizer:
+    """Build an optimizer around another one, which is given, or built first."""
+    own = _accepted(cls)
+    if isinstance(given, nn.Optimizer):
+        changed = [key for key, value in base.items() if value not in (None, 0.0, False)]
+        if around is not None or changed:
+            raise TypeError(
+                f"{name}: the optimizer that it is around is built already, so these say nothing: "
+                f"{', '.join(['around'] * (around is not None) + changed)}"
+            )
+        unknown = sorted(set(hyperparameters) - set(own))
+        if unknown:
+            raise TypeError(f"{name}: unknown argument(s) {unknown}; it takes {', '.join(own)}")
+        return cls(given, **hyperparameters)
+    if around is None:
+        raise TypeError(
+            f"{name}: it is built around another optimizer; name that one, such as around='momentum', or give the "
+            "optimizer that you have built in place of the network"
+        )
+    theirs = _accepted(api.get_optimizer(around))
+    unknown = sorted(set(hyperparameters) - set(own) - set(theirs))
+    if unknown:
+        raise TypeError(
+            f"{name}: unknown argument(s) {unknown}; it takes {', '.join(own)}; {around} takes {', '.join(theirs)}"
+        )
+    rest = {key: value for key, value in hyperparameters.items() if key not in own}
+    inner = create_optimizer(around, given, **base, **rest)
+    return cls(inner, **{key: value for key, value in hyperparameters.items() if key in own})
+
+
 def _accepted(cls: type) -> dict[str, inspect.Parameter]:
+    """The constructor's arguments after the first."""
     found = dict(inspect.signature(cls).parameters)
-    found.pop("params", None)
+    found.pop(next(iter(found)))
     return found
 
 

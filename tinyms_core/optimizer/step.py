@@ -28,6 +28,7 @@ from tinyms_core.optimizer.sparse_step import SparseStep
 
 if TYPE_CHECKING:
     from tinyms_core.optimizer.base import Optimizer
+    from tinyms_core.optimizer.host_factors import HostFactors, StepFactors
 
 # Makes a kernel for the storage types of parameters and gradients.
 KernelFactory = Callable[[Program, str, str], Any]
@@ -81,13 +82,16 @@ class _Bucket:
         states = [[row[i] for i in members] for row in optimizer.states.values()]
         self.addresses = ParameterAddresses([parameters, *states], optimizer.built_addresses)
 
-    def run(self, gradients: Sequence[Tensor], scalars: list[dict[str, float]]) -> None:
+    def run(self, gradients: Sequence[Tensor], scalars: list[dict[str, float]], factors: StepFactors | None) -> None:
         found, alive = gradient_addresses([gradients[i] for i in self.members])
         own = self.addresses.current()
         addresses = np.concatenate((own[:1], np.array([found], dtype=np.int64), own[1:]))
         columns = (*PREPROCESSING, *self.kernel.scalars)
         table = np.array([[group[name] for name in columns] for group in scalars], dtype=np.float64)
-        self.kernel(self.batch, addresses, self.groups, table)
+        groups = self.groups
+        if factors is not None:
+            table, groups = factors.rows(self.members, addresses, table[groups])
+        self.kernel(self.batch, addresses, groups, table)
         # Copies of views have to live until here.
         del alive
 
@@ -106,9 +110,13 @@ class HostStep:
         optimizer: whose steps.
         program: its rule.
         factory: makes the kernel for a pair of dtypes.
+        factors: what a wrapping optimizer multiplies gradients by.
     """
 
-    def __init__(self, optimizer: Optimizer, program: Program, factory: KernelFactory) -> None:
+    def __init__(
+        self, optimizer: Optimizer, program: Program, factory: KernelFactory, factors: HostFactors | None = None
+    ) -> None:
+        self._factors = factors
         self._optimizer = optimizer
         self._program = program
         self._factory = factory
@@ -130,9 +138,10 @@ class HostStep:
         wait_for_queued_work()
         step = int(optimizer.global_step.asnumpy()[0])
         scalars, scalar_state = self._scalars(step)
+        factors = None if self._factors is None else self._factors.at_step(step, kinds)
         self._counters.current()
         for bucket in self._buckets_for(kinds):
-            bucket.run(gradients, scalars)
+            bucket.run(gradients, scalars, factors)
         for index, gradient in sparse.items():
             self._sparse_step_of(index)(gradient, scalars[self._group_of[index]])
         for name, value in scalar_state.items():

@@ -88,7 +88,8 @@ class Capabilities(PlainFields):
         centralization: Whether gradients may be centralized.
         dtypes: The parameters' dtypes that are taken.
         modes: The ways of running that work.
-        wraps_optimizer: Whether it is built around another optimizer.
+        wraps_optimizer: Whether it is built around another optimizer; state, decay, scale and centralization are then
+            that one's, and claims about them hold as far as it makes them too.
         consumes_network: Whether it is built from a network rather than from parameters.
         layerwise: Whether a step needs a number computed over a whole tensor.
         decay_filter: Which ungrouped parameters weight decay applies to: ``"names"`` spares those with ``beta`` or
@@ -212,7 +213,10 @@ class OptimizerSpec(PlainFields):
         capabilities: What it can do.
         oracle: One step of the algorithm in float64 numpy, independent of the rule, which the conformance kit
             compares with: ``"module:function"`` of ``reference(w, g, state, *, lr, t, weight_decay,
-            **hyperparameters) -> (w, state)``, or the function itself.
+            **hyperparameters) -> (w, state)``, or the function itself. For one that wraps an optimizer:
+            ``reference(w, g, *, lr, t, weight_decay, name, **hyperparameters)``, which returns the gradient that the
+            other optimizer's update sees, for a gradient without the loss scale and a parameter's name, or None
+            where the parameter takes the other optimizer's ordinary path.
         contract: The version of the contract that it was written for.
         distribution: Filled in by the registry.
         kernels: Filled in by ``optimizer_info``.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.conformance.defects import construction, execution, groups, identity, numbers, sparse, state
+from tests.conformance.defects import construction, execution, groups, identity, numbers, sparse, state, wrapping
 from tests.conformance.defects.planting import PLANTED, Defect
-from tests.conformance.defects.sound import TWINS
+from tests.conformance.defects.sound import TWINS as PLAIN_TWINS
 
 __all__ = [
     "DEFECTS",
@@ -17,6 +17,9 @@ __all__ = [
     "numbers",
     "sparse",
     "state",
+    "wrapping",
 ]
 
 DEFECTS: tuple[Defect, ...] = tuple(PLANTED)
+
+TWINS = (*PLAIN_TWINS, wrapping.SoundRelative)

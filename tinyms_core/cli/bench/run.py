@@ -12,12 +12,13 @@ from typing import Any
 import mindspore
 import numpy as np
 
+from tinyms_core.cli.around import DEFAULT, together
 from tinyms_core.cli.bench.arguments import bench_arguments
 from tinyms_core.cli.bench.peers import CellStep, Peer, mindspore_peer, torch_peer
 from tinyms_core.cli.bench.shapes import ShapeSet
 from tinyms_core.cli.bench.timing import Step, Times, race, steps_of_a_turn
 from tinyms_core.cli.bench.traffic import Passes, step_bytes
-from tinyms_core.registry.api import get_optimizer, optimizer_info
+from tinyms_core.registry.probe import resolve
 
 _OURS = "tinyms"
 _COPY = "copy"
@@ -125,26 +126,32 @@ def pynative() -> Iterator[None]:
         mindspore.set_context(mode=before)
 
 
-def find_peers(name: str) -> dict[str, Peer]:
+def find_peers(name: str, around: str = DEFAULT) -> dict[str, Peer]:
     """Find an optimizer's peers, and try each.
 
     Args:
         name: The optimizer's name.
+        around: What it is built around, where it is built so.
 
     Returns:
         The peers by kind, those that cannot run among them, with the reason.
     """
-    spec = optimizer_info(name)
+    spec = together(name, around)
     arguments = bench_arguments(spec)
     with pynative():
         return {
-            "mindspore": mindspore_peer(get_optimizer(name).__name__, arguments),
+            "mindspore": mindspore_peer(resolve(spec.implementation).__name__, arguments),
             "torch": torch_peer(spec.name, arguments),
         }
 
 
 def measure(
-    name: str, shapes: ShapeSet, rounds: int, peers: Mapping[str, Peer], finished: Callable[[], None]
+    name: str,
+    shapes: ShapeSet,
+    rounds: int,
+    peers: Mapping[str, Peer],
+    finished: Callable[[], None],
+    around: str = DEFAULT,
 ) -> Outcome:
     """Time an optimizer's step.
 
@@ -154,20 +161,21 @@ def measure(
         rounds: How many interleaved rounds count.
         peers: The peers, by kind.
         finished: Called after each round, those that warm up included.
+        around: What it is built around, where it is built so.
 
     Returns:
         What it took. All memory that was needed is free again.
     """
-    spec = optimizer_info(name)
+    spec = together(name, around)
     arguments = bench_arguments(spec)
     traffic = step_bytes(spec, shapes.elements)
     passes = Passes(traffic, shapes.elements)
     with pynative():
-        contestants = _contestants(get_optimizer(name), arguments, shapes, peers)
+        contestants = _contestants(resolve(spec.implementation), arguments, shapes, peers)
         contestants |= {_COPY: passes.copy, _REWRITE: passes.rewrite}
         times = race(contestants, rounds, finished, steps_of_a_turn(shapes.elements))
     outcome = Outcome(
-        optimizer=name,
+        optimizer=f"{name} around {around}" if spec.capabilities.wraps_optimizer else name,
         shapes=shapes,
         arguments=arguments,
         times=times[_OURS],

@@ -30,7 +30,10 @@ def step_bytes(spec: OptimizerSpec, elements: int) -> int:
     """
     slots = sum(slot.shape == "like" for slot in spec.state)
     moves = 3 + 2 * slots
-    if spec.capabilities.layerwise:
+    if spec.capabilities.wraps_optimizer:
+        # A pass before the other optimizer's step reads parameter and gradient.
+        moves += 2
+    elif spec.capabilities.layerwise:
         moves += 1 + slots
     return moves * elements * _BYTES
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from tinyms_core.cli.around import around_option, together
 from tinyms_core.cli.bench.shapes import SHAPE_SETS, ShapeSet
 from tinyms_core.cli.errors import Command, CommandError
 from tinyms_core.cli.output import json_file_option, progress_bar, tables_console, write_json
@@ -36,6 +37,7 @@ _DEFAULT_SHAPES: Final = ("large", "small")
 @click.option("--steps", type=click.IntRange(min=1), default=20, show_default=True, help="Rounds that count.")
 @click.option("--peers/--no-peers", default=True, show_default=True, help="Whether to time mindspore.nn and torch.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of large steps.  [default: as in training]")
+@around_option
 @json_file_option
 def bench(
     names: tuple[str, ...],
@@ -43,6 +45,7 @@ def bench(
     steps: int,
     peers: bool,
     threads: int | None,
+    around: str,
     json_file: str | None,
 ) -> None:
     """Time one step of each optimizer NAME, of all that are installed without one.
@@ -63,11 +66,12 @@ def bench(
       tinyms-optim bench adam
       tinyms-optim bench adam lamb --shapes resnet50 --shapes bert-base --json steps.json
       tinyms-optim bench --shapes all --no-peers --threads 1
+      tinyms-optim bench lars --around adam
     """
     chosen = [SHAPE_SETS[name]() for name in (SHAPE_SETS if _ALL in set_names else dict.fromkeys(set_names))]
     asked = list(dict.fromkeys(names)) or _all_plain()
     for name in asked:
-        require_plain(name, optimizer_info(name))
+        require_plain(name, together(name, around))
 
     from tinyms_core.kernels.threads import thread_count, thread_limit
 
@@ -75,15 +79,14 @@ def bench(
         if threads:
             _limit_peers(threads)
         settings = {"steps": steps, "threads": thread_count(), "dtype": "float32", "mode": "pynative"}
-        outcomes = _measure_all(asked, chosen, steps, peers)
+        outcomes = _measure_all(asked, chosen, steps, peers, around)
     _report(outcomes, settings, json_file)
 
 
 def _all_plain() -> list[str]:
     found = []
     for name in list_optimizers():
-        capabilities = optimizer_info(name).capabilities
-        if not (capabilities.wraps_optimizer or capabilities.consumes_network):
+        if not optimizer_info(name).capabilities.consumes_network:
             found.append(name)
     if not found:
         raise CommandError("no optimizers are installed; install one, such as: pip install tinyms-adam")
@@ -102,7 +105,7 @@ def _limit_peers(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def _measure_all(names: Sequence[str], sets: Sequence[ShapeSet], steps: int, peers: bool) -> list[Outcome]:
+def _measure_all(names: Sequence[str], sets: Sequence[ShapeSet], steps: int, peers: bool, around: str) -> list[Outcome]:
     from tinyms_core.cli.bench.run import find_peers, measure
     from tinyms_core.cli.bench.timing import WARM_UP
 
@@ -110,10 +113,10 @@ def _measure_all(names: Sequence[str], sets: Sequence[ShapeSet], steps: int, pee
     with progress_bar() as bar:
         task = bar.add_task("timing", total=len(names) * len(sets) * (WARM_UP + steps), note="")
         for name in names:
-            known = find_peers(name) if peers else {}
+            known = find_peers(name, around) if peers else {}
             for shapes in sets:
                 bar.update(task, note=f"{name}, {shapes.name}")
-                outcomes.append(measure(name, shapes, steps, known, lambda: bar.advance(task)))
+                outcomes.append(measure(name, shapes, steps, known, lambda: bar.advance(task), around))
     return outcomes
 
 

@@ -12,7 +12,8 @@ from rich.text import Text
 from tinyms_core.cli.errors import Command
 from tinyms_core.cli.output import console, json_flag_option, plain_table, print_json
 from tinyms_core.registry.api import optimizer_info
-from tinyms_core.registry.specs import Capabilities, OptimizerSpec
+from tinyms_core.registry.plain import implementation_name
+from tinyms_core.registry.specs import Capabilities, Hyperparameter, OptimizerSpec
 
 
 @click.command(cls=Command)
@@ -64,17 +65,22 @@ def _filled(title: str, headings: Iterable[str], rows: Iterable[Iterable[object]
 
 
 def _hyperparameters(spec: OptimizerSpec) -> Table:
-    rows = [
-        (item.name, "required" if item.required else repr(item.default), item.interval, item.kind, item.inert)
-        for item in spec.hyperparameters
-    ]
+    rows = [(item.name, _default(item), item.interval, item.kind, item.inert) for item in spec.hyperparameters]
     return _filled("Hyperparameters", ("name", "default", "range", "kind", "without effect"), rows)
+
+
+def _default(item: Hyperparameter) -> str:
+    if item.required:
+        return "required"
+    return implementation_name(item.default) if callable(item.default) else repr(item.default)
 
 
 def _state(spec: OptimizerSpec) -> Table:
     shapes = {"like": "like the parameter", "scalar": "one number", "singleton": "one number, shape (1,)"}
     rows = [(slot.name, slot.prefix, slot.initial, shapes[slot.shape]) for slot in spec.state]
     title = f"State ({spec.state_bytes_per_element():g} bytes for each element of a float32 parameter)"
+    if spec.capabilities.wraps_optimizer:
+        title = "State (beside that of the optimizer that it is around)"
     return _filled(title, ("name", "in checkpoints", "starts at", "shape"), rows)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from rich.text import Text
 
+from tinyms_core.cli.around import around_option, together
 from tinyms_core.cli.errors import Command, CommandError, ExitStatus
 from tinyms_core.cli.output import json_file_option, progress_bar, tables_console, write_json
 from tinyms_core.cli.train.configuration import Configuration, configure
@@ -48,6 +49,7 @@ def _numbers(_: click.Context, parameter: click.Parameter, values: tuple[str, ..
 @click.option("--weight-decay", type=click.FloatRange(min=0), help="Of weights, not of biases.  [default: as shown]")
 @click.option("--set", "hyperparameters", metavar="NAME=VALUE", multiple=True, callback=_numbers, help="Another value.")
 @click.option("--batch-size", type=click.IntRange(1, 1000), default=32, show_default=True)
+@around_option
 @click.option("--goal", type=click.FloatRange(0, 1), help="Exit status 1 where held-out accuracy is less.")
 @click.option(
     "--output",
@@ -69,6 +71,7 @@ def train(
     weight_decay: float | None,
     hyperparameters: Mapping[str, Any],
     batch_size: int,
+    around: str,
     goal: float | None,
     output: Path,
     json_file: str | None,
@@ -84,16 +87,18 @@ def train(
       tinyms-optim train adam
       tinyms-optim train momentum adam lamb --mode graph --goal 0.97
       tinyms-optim train momentum --learning-rate 0.1 --set use_nesterov=true
+      tinyms-optim train lars --around momentum
     """
     _require_extras()
     asked = list(dict.fromkeys((*names, *more))) or [_DEFAULT_OPTIMIZER]
     configurations = [
         configure(
             name,
-            optimizer_info(name),
+            together(name, around),
             learning_rate=learning_rate,
             weight_decay=weight_decay,
             hyperparameters=hyperparameters,
+            around=around if optimizer_info(name).capabilities.wraps_optimizer else "",
         )
         for name in asked
     ]

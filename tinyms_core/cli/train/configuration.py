@@ -32,6 +32,7 @@ TUNED: Final[Mapping[str, Tuned]] = MappingProxyType(
         "momentum": Tuned(0.05, 1e-3, {"momentum": 0.9}),
         "adam": Tuned(0.005, 1e-4),
         "lamb": Tuned(0.02, 1e-2),
+        "lars": Tuned(0.05, 1e-3, {"momentum": 0.9, "coefficient": 0.2}),
     }
 )
 
@@ -50,6 +51,7 @@ class Configuration:
             takes no schedule.
         weight_decay: the decay.
         hyperparameters: the other arguments that are given.
+        around: name of the optimizer that it is built around; empty for one that is built from parameters.
     """
 
     optimizer: str
@@ -57,6 +59,7 @@ class Configuration:
     schedule: str
     weight_decay: float
     hyperparameters: Mapping[str, Any]
+    around: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as a dict that ``json.dumps`` takes."""
@@ -66,7 +69,8 @@ class Configuration:
         """The configuration in a line."""
         values = {"learning_rate": self.learning_rate, "weight_decay": self.weight_decay, **self.hyperparameters}
         shown = ", ".join(f"{name}={value:g}" for name, value in values.items())
-        return f"{shown}, {self.schedule} schedule"
+        around = f"around {self.around}, " if self.around else ""
+        return f"{around}{shown}, {self.schedule} schedule"
 
 
 def configure(
@@ -77,16 +81,18 @@ def configure(
     weight_decay: float | None = None,
     hyperparameters: Mapping[str, float] | None = None,
     tuned: Mapping[str, Tuned] = TUNED,
+    around: str = "",
 ) -> Configuration:
     """Choose with what to build an optimizer.
 
     Args:
         name: The name that the optimizer was asked for by.
-        spec: The optimizer.
+        spec: The optimizer; for one around another one, the two together.
         learning_rate: The user's rate; None for the tuned one, else the optimizer's default.
         weight_decay: The user's decay, likewise.
         hyperparameters: The user's other values.
         tuned: The tuned values, by the optimizers' own names.
+        around: The name of that other one.
 
     Returns:
         The configuration.
@@ -105,13 +111,14 @@ def configure(
     if not isinstance(rate, (int, float)):
         raise CommandError(f"{name!r} has no default learning rate, and none is known for it: give --learning-rate")
     decay = _first(weight_decay, best and best.weight_decay, spec.defaults.get("weight_decay"), 0.0)
-    values = {**(best.hyperparameters if best else {}), **given}
+    values = {key: value for key, value in (best.hyperparameters if best else {}).items() if key in spec.defaults}
+    values.update(given)
     missing = [key for key, value in spec.defaults.items() if value is REQUIRED and key not in values]
     missing = [key for key in missing if key != "learning_rate"]
     if missing:
         raise CommandError(f"{name!r} needs a value for {missing[0]!r}: give --set {missing[0]}=VALUE")
     schedule = COSINE if spec.capabilities.dynamic_rates else CONSTANT
-    return Configuration(name, float(rate), schedule, float(decay), values)
+    return Configuration(name, float(rate), schedule, float(decay), values, around)
 
 
 def cosine_rates(peak: float, steps: int) -> list[float]:
@@ -125,15 +132,13 @@ def cosine_rates(peak: float, steps: int) -> list[float]:
 
 
 def require_plain(name: str, spec: OptimizerSpec) -> None:
-    """Refuse an optimizer that is built from something else than parameters.
+    """Refuse an optimizer that is built from a network.
 
     Raises:
         CommandError: If it is.
     """
-    capabilities = spec.capabilities
-    if capabilities.wraps_optimizer or capabilities.consumes_network:
-        needs = "another optimizer" if capabilities.wraps_optimizer else "a network"
-        raise CommandError(f"{name!r} is built around {needs}, which this command does not do")
+    if spec.capabilities.consumes_network:
+        raise CommandError(f"{name!r} is built around a network, which this command does not do")
 
 
 def _first(*values: Any) -> Any:

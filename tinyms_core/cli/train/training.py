@@ -166,6 +166,7 @@ def _build(configuration: Configuration, network: nn.Cell, steps: int) -> Any:
             network,
             learning_rate=rate,
             weight_decay=configuration.weight_decay,
+            around=configuration.around or None,
             **configuration.hyperparameters,
         )
     except (TypeError, ValueError) as error:

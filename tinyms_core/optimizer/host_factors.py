@@ -1,0 +1,168 @@
+"""The factors of a wrapping optimizer on the host: a pass over parameters and gradients that sums, and writes nothing.
+
+The update of the optimizer that is wrapped has to see :math:`\\lambda (G / S + \\delta w)` for a gradient :math:`G` of
+a loss that is scaled by :math:`S`. Its kernel computes ``(G + decay * w) * scale``, so that a row of the table of
+scalars for each tensor, with ``decay`` :math:`S \\delta` and ``scale`` :math:`\\lambda / S`, is all it takes: no
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinyms_core.kernels.batch import Batch, Floats, Integers, make_batch
+from tinyms_core.kernels.cpu import PREPROCESSING, CpuKernel
+from tinyms_core.kernels.factor import Factor
+from tinyms_core.kernels.host import host_function
+from tinyms_core.kernels.rule import SUPPLIED_SCALARS
+from tinyms_core.optimizer.dtypes import dtype_name
+
+if TYPE_CHECKING:
+    from tinyms_core.optimizer.base import Optimizer
+    from tinyms_core.optimizer.mindspore_groups import MindsporeGroups
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """The chosen tensors among those of one kernel call.
+
+    Attributes:
+        places: which of the call's tensors they are.
+        groups: the group of each.
+        batch: they alone.
+        kernel: computes their factors.
+    """
+
+    places: Integers
+    groups: Integers
+    batch: Batch
+    kernel: CpuKernel
+
+
+class HostFactors:
+    """The factors of a wrapping optimizer's chosen parameters.
+
+    Arguments:
+        factor: the rule of the factor.
+        hyperparameters: the wrapping optimizer's, by name.
+        optimizer: the optimizer that it is around, with its decay; or what stands for one of MindSpore's.
+        chosen: which parameters get a factor.
+    """
+
+    def __init__(
+        self,
+        factor: Factor,
+        hyperparameters: Mapping[str, Any],
+        optimizer: Optimizer | MindsporeGroups,
+        chosen: Sequence[bool],
+    ) -> None:
+        self._factor = factor
+        self._hyperparameters = hyperparameters
+        self._scale = optimizer.loss_scale if optimizer.scales_gradient else 1.0
+        self._chosen = chosen
+        self._sizes = [parameter.size for parameter in optimizer.parameters]
+        self._kinds = [dtype_name(parameter.dtype) or "float32" for parameter in optimizer.parameters]
+        self._group_of: list[int]
+        self._groups: list[Any]
+        self._group_of, self._groups = optimizer.scalar_groups()
+        self._wanted = {group for group, wanted in zip(self._group_of, chosen, strict=True) if wanted}
+        self._host = host_function(factor.program)
+        self._layouts: dict[tuple[str, tuple[int, ...]], _Layout | None] = {}
+
+    def at_step(self, step: int, kinds: Sequence[Any]) -> StepFactors:
+        """Compute all scalars of a 0-based step, before anything is written.
+
+        Arguments:
+            step: the step.
+            kinds: the gradients' dtypes.
+
+        Returns:
+            What gives each kernel call its factors.
+
+        Raises:
+            ValueError: the rates are a list and all of them have been used.
+        """
+        program = self._factor.program
+        decays = np.zeros(len(self._groups))
+        table = np.zeros((len(self._groups), len(PREPROCESSING) + len(program.slots)))
+        table[:, PREPROCESSING.index("scale")] = 1.0 / self._scale
+        for index in self._wanted:
+            group = self._groups[index]
+            decays[index] = group.decay_value(step)
+            rate = group.rate.value(step, group.wide) if "lr" in program.scalars else 0.0
+            named = dict(self._hyperparameters)
+            named.update(zip(SUPPLIED_SCALARS, (rate, step + 1, decays[index]), strict=True))
+            table[index, len(PREPROCESSING) :] = self._host(**{name: named[name] for name in program.scalars})
+        return StepFactors(self, kinds, decays * self._scale, table)
+
+    def layout(self, members: Sequence[int], gradient: str) -> _Layout | None:
+        """Find the chosen tensors of a kernel call; None where there are none.
+
+        Arguments:
+            members: the call's tensors.
+            gradient: the storage type of their gradients.
+        """
+        key = gradient, tuple(members)
+        if key not in self._layouts:
+            self._layouts[key] = self._lay_out(members, gradient)
+        return self._layouts[key]
+
+    def _lay_out(self, members: Sequence[int], gradient: str) -> _Layout | None:
+        places = [place for place, index in enumerate(members) if self._chosen[index]]
+        if not places:
+            return None
+        chosen = [members[place] for place in places]
+        groups = np.array([self._group_of[index] for index in chosen], dtype=np.int64)
+        batch = make_batch([self._sizes[index] for index in chosen])
+        kernel = CpuKernel(self._factor.program, self._kinds[chosen[0]], gradient)
+        return _Layout(np.array(places, dtype=np.int64), groups, batch, kernel)
+
+    @property
+    def scale(self) -> float:
+        """The loss scale that gradients are divided by."""
+        return self._scale
+
+    @property
+    def column(self) -> int:
+        """The place of the factor among what the kernel computes for each tensor."""
+        return self._factor.column
+
+
+@dataclass(frozen=True)
+class StepFactors:
+    """The factors at one step.
+
+    Attributes:
+        owner: whose.
+        kinds: the gradients' dtypes.
+        decays: for each group, the weight decay times the loss scale.
+        table: for each group, a row of scalars for the kernel of the factors.
+    """
+
+    owner: HostFactors
+    kinds: Sequence[Any]
+    decays: Floats
+    table: Floats
+
+    def rows(self, members: Sequence[int], addresses: Integers, table: Floats) -> tuple[Floats, Integers]:
+        """Give each tensor of a kernel call a row of its own, with decay and factor where it is chosen.
+
+        Arguments:
+            members: the call's tensors.
+            addresses: where they lie, parameters and gradients first.
+            table: the row of scalars of each tensor, which is changed.
+
+        Returns:
+            The table, and which row each tensor uses.
+        """
+        rows = np.arange(len(members), dtype=np.int64)
+        layout = self.owner.layout(members, dtype_name(self.kinds[members[0]]) or "")
+        if layout is not None:
+            chosen = np.ascontiguousarray(addresses[:2, layout.places])
+            values = layout.kernel.tensor_values(layout.batch, chosen, layout.groups, self.table)
+            table[layout.places, PREPROCESSING.index("decay")] = self.decays[layout.groups]
+            table[layout.places, PREPROCESSING.index("scale")] = values[:, self.owner.column] / self.owner.scale
+        return table, rows

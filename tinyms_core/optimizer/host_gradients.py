@@ -1,0 +1,87 @@
+"""Gradients of a wrapping optimizer on the host, for an optimizer that updates with operators of its own.
+
+One pass sums, a second writes what the wrapped optimizer is given to new tensors: for each chosen parameter the
+decayed gradient times the factor, still with the loss scale, which the wrapped optimizer divides by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from mindspore import Parameter, Tensor
+
+from tinyms_core.kernels.batch import Batch, make_batch
+from tinyms_core.kernels.cpu import PREPROCESSING, CpuKernel, compute_type
+from tinyms_core.kernels.program import analyse
+from tinyms_core.kernels.rule import rule
+from tinyms_core.optimizer.addresses import gradient_addresses, wait_for_queued_work
+from tinyms_core.optimizer.dtypes import dtype_name
+from tinyms_core.optimizer.host_factors import HostFactors
+
+
+@rule(state=("seen",))
+def hand_over(w, g, seen):  # type: ignore[no-untyped-def]
+    """The preprocessed gradient, written where the state is."""
+    return w, g
+
+
+class HostGradients:
+    """What a wrapping optimizer gives to the one that it is around.
+
+    Arguments:
+        factors: its factors.
+        parameters: all parameters.
+        chosen: which of them get a factor.
+        keeps_dtype: whether gradients are to have the dtype that they came in, not that of the arithmetic.
+    """
+
+    def __init__(
+        self, factors: HostFactors, parameters: Sequence[Parameter], chosen: Sequence[bool], keeps_dtype: bool
+    ) -> None:
+        self._factors = factors
+        self._parameters = parameters
+        self._chosen = [index for index, wanted in enumerate(chosen) if wanted]
+        self._keeps_dtype = keeps_dtype
+        self._kinds = [dtype_name(parameter.dtype) or "float32" for parameter in parameters]
+        self._program = analyse(hand_over, {})
+        self._calls: dict[tuple[str, str, tuple[int, ...]], tuple[CpuKernel, Batch]] = {}
+
+    def __call__(self, gradients: Sequence[Tensor], step: int) -> tuple[Tensor, ...]:
+        """Make the gradients of a 0-based step.
+
+        Arguments:
+            gradients: dense, one for each parameter, of its shape.
+            step: the step.
+
+        Returns:
+            The gradients: those of parameters that are not chosen as they came.
+        """
+        wait_for_queued_work()
+        factors = self._factors.at_step(step, [gradient.dtype for gradient in gradients])
+        seen = list(gradients)
+        calls: dict[tuple[str, str], list[int]] = {}
+        for index in self._chosen:
+            calls.setdefault((self._kinds[index], dtype_name(gradients[index].dtype) or ""), []).append(index)
+        for (parameter, gradient), members in calls.items():
+            kernel, batch = self._call(parameter, gradient, tuple(members))
+            arrays = [np.empty(self._parameters[i].shape, compute_type(parameter)) for i in members]
+            own, alive = gradient_addresses([self._parameters[i] for i in members])
+            given, also_alive = gradient_addresses([gradients[i] for i in members])
+            addresses = np.array([own, given, [array.ctypes.data for array in arrays]], dtype=np.int64)
+            table, rows = factors.rows(members, addresses, np.zeros((len(members), len(PREPROCESSING))))
+            table[:, PREPROCESSING.index("scale")] *= self._factors.scale
+            kernel(batch, addresses, rows, table)
+            # Copies of views have to live until here.
+            del alive, also_alive
+            for index, array in zip(members, arrays, strict=True):
+                made, kind = Tensor.from_numpy(array), gradients[index].dtype
+                seen[index] = made.astype(kind) if self._keeps_dtype and made.dtype != kind else made
+        return tuple(seen)
+
+    def _call(self, parameter: str, gradient: str, members: tuple[int, ...]) -> tuple[CpuKernel, Batch]:
+        key = parameter, gradient, members
+        if key not in self._calls:
+            batch = make_batch([self._parameters[index].size for index in members])
+            self._calls[key] = CpuKernel(self._program, parameter, gradient), batch
+        return self._calls[key]
