@@ -24,6 +24,7 @@ SIGNATURES = {
         "use_locking=False, loss_scale=1.0, weight_decay=0.0)"
     ),
     "lamb": "(params, learning_rate, beta1=0.9, beta2=0.999, eps=1e-06, weight_decay=0.0)",
+    "lars": "(optimizer, epsilon=1e-05, coefficient=0.001, use_clip=False, lars_filter=neither_norm_nor_bias)",
     "lazy_adam": (
         "(params, learning_rate=0.001, beta1=0.9, beta2=0.999, eps=1e-08, "
         "use_locking=False, use_nesterov=False, weight_decay=0.0, loss_scale=1.0)"
@@ -43,8 +44,22 @@ SIGNATURES = {
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_the_signature_is_the_documented_one(name: str) -> None:
     signature = inspect.signature(tinyms_core.get_optimizer(name))
-    bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()]
+    bare = [_bare(parameter) for parameter in signature.parameters.values()]
     assert str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty)) == SIGNATURES[name]
+
+
+class _Named(str):
+    """Text that is shown without quotes."""
+
+    __repr__ = str.__str__
+
+
+def _bare(parameter: inspect.Parameter) -> inspect.Parameter:
+    """A parameter without its annotation, and with a function's name for a function."""
+    default = parameter.default
+    if inspect.isfunction(default):
+        default = _Named(default.__name__)
+    return parameter.replace(annotation=inspect.Parameter.empty, default=default)
 
 
 def test_every_optimizer_has_its_signature_here() -> None:

@@ -22,11 +22,13 @@ SPECS = [optimizer_info(name) for name in tinyms_core.list_optimizers()]
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 def test_every_optimizer_has_its_tables(spec: OptimizerSpec) -> None:
-    assert all(resolve(getattr(spec, field)) for field in FIELDS)
+    # What an optimizer around another one computes has no peer that runs.
+    fields = FIELDS[:2] if spec.capabilities.wraps_optimizer else FIELDS
+    assert all(resolve(getattr(spec, field)) for field in fields)
 
 
 def test_tables_are_read_without_mindspore() -> None:
-    modules = sorted({getattr(spec, field).partition(":")[0] for spec in SPECS for field in FIELDS})
+    modules = sorted({getattr(spec, field).partition(":")[0] for spec in SPECS for field in FIELDS} - {""})
     program = (
         f"import sys, {', '.join(modules)}; sys.exit(str([m for m in ('mindspore', 'numba') if m in sys.modules]))"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -24,9 +25,10 @@ _NUMBERS = ("float", "number", "int", "rate", "decay")
 def check_declared_refusals(subject: Subject) -> None:
     """The plugin's table of refused arguments holds, to the exception and its message, and has every argument."""
     table = declared_table(subject, "refused", Refused)
-    for declared in subject.spec.hyperparameters:
+    own = subject.declared.hyperparameters
+    for declared in own:
         _require_covered(declared, [entry for entry in table if entry.argument == declared.name and not entry.beside])
-    known = {_PARAMS, *(h.name for h in subject.spec.hyperparameters)}
+    known = {_PARAMS, _first_argument(subject), *(h.name for h in own)}
     for entry in table:
         unknown = sorted({entry.argument, *entry.beside} - known)
         require(not unknown, f"the table of refused arguments has {unknown}, which are no arguments")
@@ -65,6 +67,11 @@ def _outside(value: Any, declared: Hyperparameter) -> bool:
     return is_number and value == value and not inside(value, declared)
 
 
+def _first_argument(subject: Subject) -> str:
+    """What the optimizer is built from: parameters, or the optimizer that it is around."""
+    return next(iter(inspect.signature(subject.declared_class).parameters))
+
+
 def _plain(subject: Subject) -> tuple[Workload, dict[str, Any]]:
     """A workload, and the arguments that have no default."""
     workload = subject.plain(hyperparameters=subject.defaults)
@@ -78,15 +85,17 @@ def _require_refused(subject: Subject, entry: Refused) -> None:
     parameters = make_parameters(workload)
     before = {name: parameter.asnumpy().copy() for name, parameter in parameters.items()}
     arguments = {**needed, **entry.beside}
-    params: Any = list(parameters.values())
-    if entry.argument == _PARAMS:
-        params = value
+    build, first = subject.optimizer_class, list(parameters.values())
+    if entry.argument in (_PARAMS, _first_argument(subject)):
+        own = {h.name for h in subject.declared.hyperparameters}
+        build, first = subject.declared_class, value
+        arguments = {name: given for name, given in arguments.items() if name in own}
     else:
         arguments[entry.argument] = value
     shown = " ".join(repr(value).split())
     what = f"{entry.argument}={shown[:60]}" + "".join(f", {name}={other!r}" for name, other in entry.beside.items())
     try:
-        subject.optimizer_class(params, **arguments)
+        build(first, **arguments)
     except Exception as error:
         right, message = type(error) is entry.error, str(error)
         require(right, f"{what}: raised {type(error).__name__}, not {entry.error.__name__}: {message[:200]}")

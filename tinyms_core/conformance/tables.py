@@ -35,7 +35,7 @@ class Refused:
     """A value that an argument may not have.
 
     Arguments:
-        argument: the argument's name; ``"params"`` for the first one, whatever its name.
+        argument: the argument's name; the first one's is ``"params"``, or that of the optimizer to be around.
         value: the value, or a `Made`.
         error: the exception, exactly; not a class that it is derived from.
         message: a regular expression that its message must match somewhere, beside naming the argument.

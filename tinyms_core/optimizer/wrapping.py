@@ -100,8 +100,8 @@ class WrappingOptimizer(nn.Optimizer):  # type: ignore[misc]
         flags = _chosen(name, chosen_by, values.get(chosen_by), optimizer.parameters)
         if any(flags) and isinstance(optimizer, _OWN_DECAY) and optimizer.exec_weight_decay:
             raise ValueError(
-                f"{name}: the weight decay of {type(optimizer).__name__} of mindspore.nn cannot be left out for a "
-                "single parameter; build it with weight_decay=0"
+                f"{name}: 'optimizer' has weight decay, which {type(optimizer).__name__} of mindspore.nn cannot leave "
+                "out for a single parameter; build it with weight_decay=0"
             )
         nn.Cell.__init__(self, auto_prefix=False)
         self.optimizer = optimizer

@@ -1,6 +1,6 @@
 """LARS for MindSpore: layer-wise adaptive rates around another optimizer."""
 
-from tinyms_core import Capabilities, Hyperparameter, OptimizerSpec, hookimpl
+from tinyms_core import Capabilities, Hyperparameter, KernelSpec, OptimizerSpec, hookimpl
 
 
 def neither_norm_nor_bias(parameter):
@@ -14,6 +14,8 @@ SPEC = OptimizerSpec(
     summary="Around another optimizer: gradients scaled, layer by layer, to the norm of the weights.",
     reference="You, Gitman, Ginsburg, Large Batch Training of Convolutional Networks, arXiv:1708.03888",
     oracle="tinyms_lars.reference:reference",
+    refused="tinyms_lars.contract:REFUSED",
+    accepted="tinyms_lars.contract:ACCEPTED",
     hyperparameters=(
         Hyperparameter("epsilon", 1e-5, "(0, inf)"),
         Hyperparameter("coefficient", 0.001, "(0, inf)"),
@@ -28,3 +30,9 @@ SPEC = OptimizerSpec(
 def tinyms_optimizers():
     """The optimizers of this distribution."""
     return [SPEC]
+
+
+@hookimpl
+def tinyms_kernels():
+    """The kernels of this distribution."""
+    return [KernelSpec("lars", "CPU", "tinyms_lars.kernels:lars", requires=("numba",))]
