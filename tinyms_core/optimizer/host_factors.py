@@ -3,6 +3,7 @@
 The update of the optimizer that is wrapped has to see :math:`\\lambda (G / S + \\delta w)` for a gradient :math:`G` of
 a loss that is scaled by :math:`S`. Its kernel computes ``(G + decay * w) * scale``, so that a row of the table of
 scalars for each tensor, with ``decay`` :math:`S \\delta` and ``scale`` :math:`\\lambda / S`, is all it takes: no
+gradient is written, and no memory is needed that grows with the parameters.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@
 import mindspore
 import numpy as np
 import pytest
-from mindspore import Parameter, Tensor, nn
+from mindspore import Parameter, Tensor, nn, ops
+from mindspore.nn.learning_rate_schedule import ExponentialDecayLR
 from tinyms_lars.optimizer import LARS
 from tinyms_lars.reference import reference as lars_reference
 
@@ -127,3 +128,43 @@ def test_the_wrapped_optimizer_goes_on_as_without(cls, arguments, plugin, where)
         bare(gradients)
     for name, parameter in held.items():
         assert (parameter.asnumpy() == expected[name].asnumpy()).all(), name
+
+
+class GrowingDecay(nn.Cell):
+    """A weight decay that depends on the step."""
+
+    def construct(self, step):
+        return ops.cast(step, mindspore.float32).reshape(()) * 0.1 + 0.1
+
+
+def varying(rate, decay, own_rate):
+    parameters = {name: Parameter(Tensor(value), name=name) for name, value in values(1).items()}
+    first, *rest = parameters.values()
+    group = {"params": [first], "weight_decay": 0.2} if own_rate is None else {"params": [first], "lr": own_rate}
+    return nn.Momentum([group, {"params": rest}], rate, 0.5, weight_decay=decay, loss_scale=8.0), parameters
+
+
+@pytest.mark.parametrize(
+    ("rate", "decay", "own_rate"),
+    [
+        (ExponentialDecayLR(0.1, 0.5, 2), 0.1, None),
+        ([0.1, 0.2, 0.3, 0.4], 0.1, None),
+        (0.1, GrowingDecay(), None),
+        (0.1, GrowingDecay(), [0.1, 0.2, 0.3, 0.4]),
+    ],
+    ids=["schedule", "listed rates", "decay of the step", "both, in a group"],
+)
+def test_what_varies_in_mindspores_optimizer_is_read_alike_in_both_modes(rate, decay, own_rate):
+    found = []
+    for way in ("pynative", "graph"):
+        mindspore.set_context(mode=mindspore.GRAPH_MODE if way == "graph" else mindspore.PYNATIVE_MODE)
+        try:
+            inner, parameters = varying(rate, decay, own_rate)
+            optimizer = LARS(inner, use_clip=True, **OPTIONS)
+            for count in range(3):
+                optimizer(tuple(Tensor(value) for value in values(100 + count, 8.0).values()))
+            found.append({name: parameter.asnumpy() for name, parameter in parameters.items()})
+        finally:
+            mindspore.set_context(mode=mindspore.PYNATIVE_MODE)
+    for name, value in found[0].items():
+        np.testing.assert_allclose(value, found[1][name], rtol=1e-6, atol=1e-6, err_msg=name)
