@@ -14,7 +14,9 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from tinyms_core.kernels import math
     from tinyms_core.kernels.errors import RuleError
+    from tinyms_core.kernels.on_arrays import on_arrays
     from tinyms_core.kernels.rule import Rule, rule
+    from tinyms_core.kernels.update import Update
     from tinyms_core.optimizer.base import Optimizer
     from tinyms_core.optimizer.checkpoint import save_checkpoint
     from tinyms_core.optimizer.create import create_optimizer
@@ -67,12 +69,14 @@ _HOMES = {
     "StateSlot": "registry.specs",
     "TinymsOptimError": "registry.errors",
     "UnknownOptimizerError": "registry.errors",
+    "Update": "kernels.update",
     "WrappingOptimizer": "optimizer.wrapping",
     "create_optimizer": "optimizer.create",
     "get_optimizer": "registry.api",
     "hookimpl": "registry.hooks",
     "list_optimizers": "registry.api",
     "math": "kernels",
+    "on_arrays": "kernels.on_arrays",
     "optimizer_info": "registry.api",
     "refresh": "registry.api",
     "register": "registry.api",
@@ -100,6 +104,7 @@ __all__ = [
     "StateSlot",
     "TinymsOptimError",
     "UnknownOptimizerError",
+    "Update",
     "WrappingOptimizer",
     "__version__",
     "create_optimizer",
@@ -107,6 +112,7 @@ __all__ = [
     "hookimpl",
     "list_optimizers",
     "math",
+    "on_arrays",
     "optimizer_info",
     "refresh",
     "register",

@@ -24,6 +24,11 @@ def parameter(name: str, values: Any, dtype: Any = np.float32) -> Parameter:
     return Parameter(tensor(values, dtype), name=name)
 
 
+def unit_step(w, g, lr):  # type: ignore[no-untyped-def]
+    """A step of fixed length against the gradient, as an update written out."""
+    return w - lr.astype(w.dtype) * g / g.norm()
+
+
 @rule()
 def sign_descent(w, g, lr):  # type: ignore[no-untyped-def]
     """A step of fixed length against the gradient's sign."""

@@ -16,7 +16,7 @@ from tinyms_core.conformance.trial import make_arguments, make_parameters
 from tinyms_core.conformance.values import BadValue, bad_values, of_optimizer
 from tinyms_core.registry.hyperparameters import Hyperparameter
 
-_CHECKED = ("float", "number", "int", "flag")
+_CHECKED = ("float", "number", "int", "flag", "floats")
 
 
 @check("Construction", ONCE)

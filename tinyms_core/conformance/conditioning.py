@@ -70,11 +70,15 @@ class Conditioning:
         return steps
 
     def _follow(self, oracles: Sequence[Oracle], snapshot: Snapshot) -> None:
-        """Let oracles go on from 16-bit parameters as the optimizer has them."""
+        """Let oracles go on from 16-bit parameters and state as the optimizer has them."""
         for place in self._workload.places:
-            if place.member.dtype in NARROW:
-                for oracle in oracles:
-                    oracle.parameters[place.member.name] = np.array(snapshot.parameters[place.member.name])
+            name = place.member.name
+            for oracle in oracles:
+                if place.member.dtype in NARROW:
+                    oracle.parameters[name] = np.array(snapshot.parameters[name])
+                for slot in self._subject.spec.state:
+                    if slot.name in oracle.state[name] and oracle.state_dtype(slot, place) in NARROW:
+                        oracle.state[name][slot.name] = np.array(snapshot.state[slot.parameter_name(name)])
 
 
 class _Moved:

@@ -100,7 +100,7 @@ def _check_state(subject: Subject) -> None:
             for slot, held in trial.state_of(place.member.name).items():
                 seen.add(slot)
                 expected.add(held.name)
-                shape = {"like": place.member.shape, "scalar": (), "singleton": (1,)}[slots[slot].shape]
+                shape = slots[slot].shape_for(place.member.shape)
                 built = tuple(held.shape)
                 require(built == shape, f"state {held.name!r} has shape {built}, declared {shape}")
                 start = slots[slot].initial

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from tinyms_core.conformance.catalog import CheckSkipped, check
-from tinyms_core.conformance.compare import require, require_close, require_parameter
+from tinyms_core.conformance.compare import require, require_parameter
 from tinyms_core.conformance.conditioning import Conditioning
 from tinyms_core.conformance.oracle import Oracle
 from tinyms_core.conformance.precision import note
-from tinyms_core.conformance.rounding import NARROW, rounded, state_dtype
+from tinyms_core.conformance.rounding import NARROW, rounded
 from tinyms_core.conformance.subject import Subject
 from tinyms_core.conformance.trial import Snapshot
-from tinyms_core.conformance.workload import Workload
+from tinyms_core.conformance.workload import Place, Workload
 from tinyms_core.registry.probe import resolve
 from tinyms_core.registry.specs import DTYPES, MODES, OptimizerSpec
 
@@ -76,7 +76,7 @@ def compare_with_oracle(
     state: bool,
     conditioning: Conditioning | None = None,
 ) -> None:
-    """Compare one step's values with the oracle's, and let it go on from 16-bit parameters as they were rounded.
+    """Compare one step's values with the oracle's, and let it go on from 16-bit values as they were rounded.
 
     Arguments:
         spec: the optimizer's declaration.
@@ -101,18 +101,26 @@ def compare_with_oracle(
                 note(snapshot.parameters[name], oracle.parameters[name])
             require_parameter(snapshot.parameters[name], oracle.parameters[name], dtype, what, allowance)
         for slot in spec.state if state else ():
-            like = slot.shape == "like"
-            full = slot.parameter_name(name) if like else slot.prefix
-            if full in snapshot.state:
+            full = slot.parameter_name(name)
+            if full in snapshot.state and slot.name in oracle.state[name]:
                 actual, expected = snapshot.state[full], oracle.state[name][slot.name]
-                kind = state_dtype(dtype) if like else "float32"
-                expected = expected if like else np.full(actual.shape, expected)
-                if like:
+                expected = expected if slot.per_parameter else np.full(actual.shape, expected)
+                kind = oracle.state_dtype(slot, place)
+                if slot.per_parameter and kind not in NARROW:
                     note(actual, expected)
                 own = None if allowance is None else partial(allowance, slot.name)
-                require_close(actual, expected, kind, f"state {full} {when}", allowance=own)
+                require_parameter(actual, expected, kind, f"state {full} {when}", own)
         if dtype in NARROW:
             oracle.parameters[name] = np.array(snapshot.parameters[name])
+        _follow_rounding(spec, oracle, place, snapshot)
+
+
+def _follow_rounding(spec: OptimizerSpec, oracle: Oracle, place: Place, snapshot: Snapshot) -> None:
+    """Let the oracle go on from 16-bit state as it was rounded."""
+    name = place.member.name
+    for slot in spec.state:
+        if slot.name in oracle.state[name] and oracle.state_dtype(slot, place) in NARROW:
+            oracle.state[name][slot.name] = np.array(snapshot.state[slot.parameter_name(name)])
 
 
 @check("Numbers", {mode: DTYPES if mode == "pynative" else _GOLDEN[mode] for mode in MODES})
@@ -130,13 +138,14 @@ def check_dtype_preserved(subject: Subject) -> None:
 
 @check("Numbers", {mode: DTYPES if mode == "pynative" else _GOLDEN[mode] for mode in MODES})
 def check_state_dtype_stable(subject: Subject) -> None:
-    """State is float32, for parameters in float64 float64, and stays it."""
+    """State is float32, for parameters in float64 float64, or what a flag makes of it, and stays it."""
     workload = subject.workload()
+    values = {**subject.spec.defaults, **dict(workload.hyperparameters)}
     for step, snapshot in enumerate(subject.history(workload)):
         for place in workload.places:
             for slot in subject.spec.state:
-                full = slot.parameter_name(place.member.name) if slot.shape == "like" else slot.prefix
-                right = state_dtype(place.member.dtype) if slot.shape == "like" else "float32"
+                full = slot.parameter_name(place.member.name)
+                right = slot.dtype_for(place.member.shape, place.member.dtype, values)
                 found = snapshot.dtypes.get(full, right)
                 require(found == right, f"after step {step} the state {full} is of {found}, not {right}")
 
@@ -147,12 +156,14 @@ def check_kernel_parity(subject: Subject) -> None:
     from tinyms_core.kernels.cpu import STORAGE_TYPES, CpuKernel
     from tinyms_core.kernels.program import analyse
     from tinyms_core.kernels.rule import Rule
+    from tinyms_core.kernels.update import Update
     from tinyms_core.registry import api
 
     rule = getattr(subject.optimizer_class, "rule", None)
-    if not isinstance(rule, Rule):
-        raise CheckSkipped("the optimizer has no rule, so no kernel is derived or registered for it")
-    kernels: list[tuple[str, Any]] = [("the rule's own kernel", rule)]
+    update: Any = getattr(subject.optimizer_class, "update", None)
+    if rule is None and (update is None or update.host is None):
+        raise CheckSkipped("the optimizer has neither a rule nor an update with a kernel, so there is no kernel of it")
+    kernels: list[tuple[str, Any]] = [("the rule's own kernel", rule)] if rule else [("the update's own", update)]
     with subject.registered() as name:
         for status in api.kernels_for(name, subject.device):
             if status.available and subject.dtype in status.spec.dtypes:
@@ -161,9 +172,15 @@ def check_kernel_parity(subject: Subject) -> None:
     for index, setting in enumerate(subject.settings):
         workload = subject.workload(index)
         for label, implementation in kernels:
-            source = implementation if isinstance(implementation, Rule) else rule
-            program = analyse(source, dict(setting), saved)
-            make = CpuKernel if isinstance(implementation, Rule) else implementation
+            program: Any
+            make: Any
+            if rule is None:
+                program = subject.trial(workload).optimizer._program
+                make = implementation.host if isinstance(implementation, Update) else implementation
+            else:
+                source = implementation if isinstance(implementation, Rule) else rule
+                program = analyse(source, dict(setting), saved)
+                make = CpuKernel if isinstance(implementation, Rule) else implementation
             for gradient in STORAGE_TYPES if subject.dtype == "float32" else (subject.dtype,):
                 kernel = make(program, subject.dtype, gradient)
                 _compare_kernel(subject, workload, program, kernel, gradient, f"{label}, gradients of {gradient}")
@@ -175,16 +192,19 @@ def _compare_kernel(
     """Step numpy arrays with a kernel, and the oracle beside it."""
     from tinyms_core.kernels.batch import make_batch
     from tinyms_core.kernels.host import host_function
+    from tinyms_core.kernels.update import Plan
 
     dtype, places = subject.dtype, workload.places
     oracle = subject.oracle(workload)
     slots = {slot.name: slot for slot in subject.spec.state}
-    host = host_function(program)
+    host = program.host_values if isinstance(program, Plan) else host_function(program)
     memory = {"w": [_stored(oracle.parameters[p.member.name], dtype) for p in places]}
     for slot in program.state:
-        memory[slot] = [_stored(oracle.state[p.member.name][slot], state_dtype(dtype)) for p in places]
+        kinds = [oracle.state_dtype(slots[slot], p) for p in places]
+        memory[slot] = [_stored(oracle.state[p.member.name][slot], k) for p, k in zip(places, kinds, strict=True)]
     rows = [int(np.prod(p.member.shape[1:])) if p.centralize else 0 for p in places]
-    batch = make_batch([int(np.prod(p.member.shape)) for p in places], rows)
+    shapes = [p.member.shape for p in places]
+    batch = make_batch([int(np.prod(shape)) for shape in shapes], rows, shapes=shapes)
     for step in range(5):
         gradients = {n: rounded(v, gradient_dtype) for n, v in workload.gradients(step).items()}
         memory["g"] = [_stored(gradients[p.member.name], gradient_dtype) for p in places]
@@ -198,9 +218,12 @@ def _compare_kernel(
             values = _loaded(memory["w"][index], dtype).reshape(place.member.shape)
             require_parameter(values, oracle.parameters[name], dtype, what)
             for slot in program.state:
-                held = _loaded(memory[slot][index], state_dtype(dtype)).reshape(place.member.shape)
+                kind = oracle.state_dtype(slots[slot], place)
+                held = _loaded(memory[slot][index], kind).reshape(slots[slot].shape_for(place.member.shape))
                 full = f"{label}: state {slots[slot].parameter_name(name)} after step {step + 1}"
-                require_close(held, oracle.state[name][slot], state_dtype(dtype), full)
+                require_parameter(held, oracle.state[name][slot], kind, full)
+                if kind in NARROW:
+                    oracle.state[name][slot] = held
             if dtype in NARROW:
                 oracle.parameters[name] = values
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from tinyms_core.conformance.catalog import check
+from tinyms_core.conformance.combinations import fitting, with_flag_for
 from tinyms_core.conformance.compare import require
 from tinyms_core.conformance.subject import Subject
 from tinyms_core.conformance.trial import Snapshot
@@ -16,10 +17,16 @@ from tinyms_core.conformance.workload import Rate, Workload
 @check("Numbers", {"pynative": ("float32",), "jit": ("float32",)})
 def check_options_have_effect(subject: Subject) -> None:
     """Each hyperparameter changes the trajectory, except those that are declared inert, which change nothing."""
-    base = subject.plain(steps=5, hyperparameters=subject.settings[0])
-    reference = subject.history(base)[-1]
+    usual = subject.plain(steps=5, hyperparameters=subject.settings[0])
+    usual_reference = subject.history(usual)[-1]
     for declared in of_optimizer(subject.spec.hyperparameters):
+        base, reference = usual, usual_reference
+        if declared.only_with:
+            flagged = with_flag_for(declared, dict(usual.hyperparameters))
+            base = fitting(subject.spec, usual.with_hyperparameters(flagged))
+            reference = subject.history(base)[-1]
         changed = _changed(base, declared)
+        changed = None if changed is None else fitting(subject.spec, changed)
         if changed is None or not _accepted(subject, changed):
             continue
         if subject.mode != "pynative" and declared.kind != "flag":
@@ -32,8 +39,8 @@ def check_options_have_effect(subject: Subject) -> None:
         else:
             require(not same, f"{name}={value!r} changes nothing, and is not declared inert")
     if subject.mode == "pynative":
-        for what, other in _base_changes(subject, base):
-            require(not _same(subject.history(other)[-1], reference), f"{what} changes nothing")
+        for what, other in _base_changes(subject, usual):
+            require(not _same(subject.history(other)[-1], usual_reference), f"{what} changes nothing")
 
 
 def _accepted(subject: Subject, workload: Workload) -> bool:
@@ -50,7 +57,7 @@ def _changed(base: Workload, declared: Any) -> Workload | None:
     current = dict(base.hyperparameters)[declared.name]
     for value in (declared.default, other_value(declared)):
         known = not declared.required or value is not declared.default
-        if known and value is not None and value != current:
+        if known and value != current and (value is not None or declared.default is None):
             return base.with_hyperparameters({declared.name: value})
     if declared.required and declared.kind in ("float", "number"):
         return base.with_hyperparameters({declared.name: 0.5 * current})

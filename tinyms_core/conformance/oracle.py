@@ -14,7 +14,7 @@ from tinyms_core.conformance.catalog import CheckFailure
 from tinyms_core.conformance.rounding import NARROW, Array, rounded
 from tinyms_core.conformance.workload import Place, Workload
 from tinyms_core.registry.probe import resolve
-from tinyms_core.registry.specs import OptimizerSpec
+from tinyms_core.registry.specs import OptimizerSpec, StateSlot
 
 Reference = Callable[..., tuple[Any, dict[str, Any]]]
 
@@ -61,14 +61,19 @@ class Oracle:
         self._hyperparameters = dict(workload.hyperparameters)
         self.parameters: dict[str, Array] = workload.initial()
         self.state: dict[str, dict[str, Any]] = {
-            place.member.name: {slot.name: self._initial(slot.initial, slot.shape, place) for slot in spec.state}
+            place.member.name: {
+                slot.name: self._initial(slot, place)
+                for slot in spec.state
+                if slot.kept_with({**spec.defaults, **self._hyperparameters})
+            }
             for place in workload.places
         }
         self.steps = 0
 
-    def _initial(self, initial: float | str, shape: str, place: Place) -> Any:
+    def _initial(self, slot: StateSlot, place: Place) -> Any:
+        initial = slot.initial
         number = float(self._hyperparameters[initial]) if isinstance(initial, str) else float(initial)
-        return np.full(place.member.shape, number) if shape == "like" else number
+        return np.full(slot.shape_for(place.member.shape), number) if slot.per_parameter else number
 
     def step(self, gradients: Mapping[str, Array] | None = None) -> None:
         """Do one step.
@@ -104,7 +109,18 @@ class Oracle:
         if sorted(new_state) != declared:
             raise CheckFailure(f"the oracle returns the state {sorted(new_state)}, declared is {declared}")
         self.parameters[name] = rounded(w, dtype) if dtype in NARROW else np.asarray(w, np.float64)
-        self.state[name] = dict(new_state)
+        self.state[name] = {slot: self._stored(slot, value, place) for slot, value in new_state.items()}
+
+    def state_dtype(self, slot: StateSlot, place: Place) -> str:
+        """The dtype in which the state of a parameter is stored."""
+        values = {**self._spec.defaults, **self._hyperparameters}
+        return slot.dtype_for(place.member.shape, place.member.dtype, values)
+
+    def _stored(self, name: str, value: Any, place: Place) -> Any:
+        """State as the next step reads it: rounded where it is stored in fewer bits than arithmetic has."""
+        slot = next(slot for slot in self._spec.state if slot.name == name)
+        kind = self.state_dtype(slot, place)
+        return rounded(value, kind) if kind in NARROW else value
 
     def preprocessed(self, place: Place, gradient: Array, decay: float) -> Array:
         """A gradient as the rule sees it: decayed, then centralized, then unscaled."""

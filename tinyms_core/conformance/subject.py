@@ -10,6 +10,7 @@ from itertools import chain, combinations
 from typing import Any
 
 from tinyms_core.conformance.catalog import CheckFailure
+from tinyms_core.conformance.combinations import fitting, on_side, sides
 from tinyms_core.conformance.composite import make_oracle
 from tinyms_core.conformance.oracle import Oracle
 from tinyms_core.conformance.results import ANY
@@ -79,8 +80,10 @@ class Subject:
     def settings(self) -> tuple[Setting, ...]:
         """Values of the optimizer's own hyperparameters, none a default where another is allowed.
 
-        The first has all flags at their defaults, the second all of them the other way (each by itself
-        where the constructor refuses that); without flags that do anything there is one.
+        The first has all flags at their defaults, the last all of them the other way (before it each by itself
+        where the constructor refuses that); without flags that do anything there is one. Where a flag takes the
+        place of the learning rate, these have it such that there is a rate, and settings without one stand
+        between them; in the first of those, what may be None is.
         """
         return _settings(self.spec, self.parameter_dtype)
 
@@ -124,7 +127,7 @@ class Subject:
             dtype=self.parameter_dtype,
             filtered=self.capabilities.decay_filter == "names",
         )  # fmt: skip
-        return replace(full, **changes)
+        return fitting(self.spec, replace(full, **changes))
 
     def plain(self, *members: Member, **changes: Any) -> Workload:
         """A workload of some parameters without groups, with a fixed rate and a decay where declared."""
@@ -138,7 +141,7 @@ class Subject:
             dtype=self.parameter_dtype,
             filtered=self.capabilities.decay_filter == "names",
         )
-        return replace(simple, **changes)
+        return fitting(self.spec, replace(simple, **changes))
 
     # -- running ----------------------------------------------------------------------------------
 
@@ -207,10 +210,17 @@ def _kept_run(spec: OptimizerSpec, workload: Workload, mode: str) -> _Run:
 
 @functools.lru_cache(maxsize=64)
 def _settings(spec: OptimizerSpec, dtype: str) -> tuple[Setting, ...]:
+    with_rate, *without = (_settings_of(spec, dtype, side) for side in sides(spec))
+    return (with_rate[0], *chain.from_iterable(without), *with_rate[1:])
+
+
+def _settings_of(spec: OptimizerSpec, dtype: str, rate: bool) -> tuple[Setting, ...]:
     own = of_optimizer(spec.hyperparameters)
-    flags = [h.name for h in own if h.kind == "flag" and not h.inert]
-    others = {h.name: other_value(h) for h in own}
-    plain = {h.name: default_value(h) for h in own}
+    plain = on_side(spec, rate, {h.name: default_value(h) for h in own})
+    others = on_side(spec, rate, {h.name: other_value(h) for h in own})
+    flags = [h.name for h in own if h.kind == "flag" and not h.inert and others[h.name] != plain[h.name]]
+    if not rate:
+        others.update((h.name, None) for h in own if h.default is None)
     off = _accepted(spec, dtype, {**others, **{h.name: plain[h.name] for h in own if h.kind == "flag"}}, plain, ())
     if not flags:
         return (off,)
@@ -235,7 +245,8 @@ def _accepted(
     for chosen in chain.from_iterable(combinations(free, count) for count in range(len(free) + 1)):
         tried = {**wanted, **{name: plain[name] for name in chosen}}
         try:
-            Trial(resolve(spec.implementation), spec, workload.with_hyperparameters(tried), "pynative")
+            built = fitting(spec, workload.with_hyperparameters(tried))
+            Trial(resolve(spec.implementation), spec, built, "pynative")
         except ValueError as error:
             # Two values may contradict each other, which no declaration of either says.
             reasons.append(str(error))

@@ -42,6 +42,7 @@ def make_rate(rate: Rate) -> Any:
         "list": lambda: list(rate.values),
         "iterable": lambda: iter(rate.values),
         "schedule": lambda: TableSchedule(rate.values),
+        "none": lambda: None,
     }
     return forms[rate.form]()
 
@@ -208,7 +209,7 @@ class Trial:
     def state_of(self, name: str) -> dict[str, Parameter]:
         """The declared state that was built for a parameter, by the slot's name."""
         kept = self.kept()
-        names = {s.name: s.parameter_name(name) if s.shape == "like" else s.prefix for s in self.spec.state}
+        names = {slot.name: slot.parameter_name(name) for slot in self.spec.state}
         return {slot: kept[full] for slot, full in names.items() if full in kept}
 
     def snapshot(self) -> Snapshot:

@@ -26,13 +26,16 @@ def other_value(declared: Hyperparameter) -> Any:
     """A value that is allowed and is not the default.
 
     Arguments:
-        declared: a hyperparameter of kind float, number, int, flag, or of kind any with a default.
+        declared: a hyperparameter of kind float, number, int, flag, floats, or of kind any with a default.
 
     Returns:
         The value; the default itself where the declaration names no other.
     """
     if declared.kind == "flag":
         return False if declared.required else not declared.default
+    if declared.kind == "floats":
+        # A sum would hide a change of a tiny number, so each is moved as far as one of usual size would be.
+        return tuple(next(v for v in (d + 0.05, d - 0.05, d) if inside(v, declared)) for d in declared.default)
     if declared.kind not in ("float", "number", "int"):
         return None if declared.required else declared.default
     for candidate in _candidates(declared):
@@ -87,7 +90,7 @@ def bad_values(declared: Hyperparameter) -> list[BadValue]:
     """Values that a hyperparameter's declaration rules out.
 
     Arguments:
-        declared: a hyperparameter of kind float, number, int or flag.
+        declared: a hyperparameter of kind float, number, int, flag or floats.
 
     Returns:
         Values of wrong types, NaN, and values outside each end of the interval.
@@ -95,6 +98,8 @@ def bad_values(declared: Hyperparameter) -> list[BadValue]:
     bad = [BadValue("0.5", TypeError, "a str", "0.5"), BadValue([0.5], TypeError, "a list", "0.5")]
     if declared.required or declared.default is not None:
         bad.append(BadValue(None, TypeError, "None", "None"))
+    if declared.kind == "floats":
+        return _bad_floats(declared)
     if declared.kind == "flag":
         bad += [BadValue(1, TypeError, "an int for a bool", "1"), BadValue(0.0, TypeError, "a float for a bool", "0.0")]
         return bad
@@ -106,6 +111,23 @@ def bad_values(declared: Hyperparameter) -> list[BadValue]:
     if declared.kind == "float":
         bad.append(BadValue(1, TypeError, "an int for a float", "1"))
     return bad + _outside(declared)
+
+
+def _bad_floats(declared: Hyperparameter) -> list[BadValue]:
+    """Values that are no tuple of as many floats, or hold one that is not allowed, in each place."""
+    good = declared.default
+    bad = [
+        BadValue("0.5", TypeError, "a str", "0.5"), BadValue(None, TypeError, "None", "None"),
+        BadValue(0.5, TypeError, "one float", "0.5"), BadValue(True, TypeError, "a bool", "True"),
+        BadValue(good[:-1], ValueError, "one too few"), BadValue((*good, 0.5), ValueError, "one too many", "0.5"),
+    ]  # fmt: skip
+    wrong = [BadValue(1, TypeError, "an int", "1"), BadValue("0.5", TypeError, "a str", "0.5")]
+    wrong += [BadValue(math.nan, ValueError, "NaN", "nan"), *_outside(declared)]
+    for place in range(len(good)):
+        for value in wrong:
+            spoilt = (*good[:place], value.value, *good[place + 1 :])
+            bad.append(BadValue(spoilt, value.error, f"{value.why} in place {place}", value.shown))
+    return bad
 
 
 def _outside(declared: Hyperparameter) -> list[BadValue]:

@@ -25,7 +25,7 @@ class Rate:
     Attributes:
         values: one rate, or one for each step.
         form: how it is given: ``"float"``, ``"integer"``, ``"tensor"``, ``"array"``, ``"list"``,
-            ``"iterable"`` or ``"schedule"``.
+            ``"iterable"`` or ``"schedule"``; ``"none"`` where none is given.
     """
 
     values: tuple[float, ...]
@@ -36,15 +36,20 @@ class Rate:
         """Whether it is given for each step."""
         return self.form in ("list", "iterable", "schedule") or len(self.values) > 1
 
-    def at(self, step: int, dtype: str) -> float:
+    def at(self, step: int, dtype: str) -> float | None:
         """The rate at a 0-based step for parameters of a dtype.
 
         A rate is held in float32; parameters in float64 see the number as it was written, where it was
-        not a tensor already.
+        not a tensor already. Where none is given it is None.
         """
+        if not self.values:
+            return None
         value = self.values[step] if len(self.values) > 1 or self.varies else self.values[0]
         exact = dtype == "float64" and self.form in ("float", "integer", "list", "iterable")
         return float(value) if exact else float(np.float32(value))
+
+
+NO_RATE = Rate((), "none")
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ class Batch:
         rows: row length of each tensor whose gradient is centralized, else 0.
         chunk_tensor, chunk_first, chunk_last: each chunk's tensor and its range of elements.
         tensor_chunks: where each tensor's chunks begin, with the number of chunks at the end.
+        shapes: each tensor's shape, where it was given; rules do not need it.
     """
 
     sizes: Integers
@@ -39,6 +40,7 @@ class Batch:
     chunk_first: Integers
     chunk_last: Integers
     tensor_chunks: Integers
+    shapes: tuple[tuple[int, ...], ...] = ()
 
     @property
     def elements(self) -> int:
@@ -52,7 +54,10 @@ class Batch:
 
 
 def make_batch(
-    sizes: Sequence[int] | Integers, rows: Sequence[int] | Integers | None = None, chunk: int = CHUNK
+    sizes: Sequence[int] | Integers,
+    rows: Sequence[int] | Integers | None = None,
+    chunk: int = CHUNK,
+    shapes: Sequence[tuple[int, ...]] = (),
 ) -> Batch:
     """Cut tensors into chunks.
 
@@ -60,6 +65,7 @@ def make_batch(
         sizes: elements of each tensor; 0 is allowed.
         rows: row length of each tensor whose gradient is centralized, 0 for the others.
         chunk: elements of a chunk; rows are never cut.
+        shapes: shape of each tensor, for kernels that want it.
 
     Returns:
         The batch.
@@ -73,4 +79,4 @@ def make_batch(
     tensor = np.repeat(np.arange(len(lengths), dtype=np.int64), counts)
     first = (np.arange(len(tensor), dtype=np.int64) - tensor_chunks[tensor]) * steps[tensor]
     last = np.minimum(first + steps[tensor], lengths[tensor])
-    return Batch(lengths, row_lengths, tensor, first, last, tensor_chunks)
+    return Batch(lengths, row_lengths, tensor, first, last, tensor_chunks, tuple(shapes))

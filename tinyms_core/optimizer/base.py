@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import mindspore
@@ -15,6 +15,7 @@ from mindspore.nn.layer.container import CellList
 
 from tinyms_core.kernels.program import Program, analyse
 from tinyms_core.kernels.rule import SUPPLIED_SCALARS, Rule
+from tinyms_core.kernels.update import Plan, Update
 from tinyms_core.optimizer.addresses import address_of
 from tinyms_core.optimizer.copying import copy_optimizer, rebuild_optimizer, snapshot
 from tinyms_core.optimizer.distributed import broadcast_parameters
@@ -24,12 +25,12 @@ from tinyms_core.optimizer.gradient_methods import GradientMethods
 from tinyms_core.optimizer.groups import Grouping, make_grouping, require_capabilities
 from tinyms_core.optimizer.kernel_choice import check_target, choose_kernel
 from tinyms_core.optimizer.rate_methods import RateMethods
-from tinyms_core.optimizer.rates import FixedRate, exhausted
+from tinyms_core.optimizer.rates import FixedRate, NoRate, exhausted
 from tinyms_core.optimizer.sparse import is_sparse, parts, read_sparse
 from tinyms_core.optimizer.state import make_scalar_states, make_states
 from tinyms_core.optimizer.step import HostStep, ScalarGroup, check_gradients
 from tinyms_core.optimizer.traced_step import TracedStep
-from tinyms_core.optimizer.validation import KINDS, flag, number
+from tinyms_core.optimizer.validation import KINDS, describe, flag, floats, number
 from tinyms_core.registry.errors import InvalidSpecError
 from tinyms_core.registry.specs import Hyperparameter, OptimizerSpec, StateSlot
 
@@ -40,11 +41,14 @@ _OWN_ARGUMENTS = ("learning_rate", "weight_decay", "loss_scale")
 class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
     r"""Base class of all optimizers: groups, rates, decay, scaling, centralization, state and stepping.
 
-    A subclass states its algorithm in one of two ways.
+    A subclass states its algorithm in one of three ways.
 
     *A rule* (preferred): the class attribute ``rule``, declared with `tinyms_core.rule`, and ``spec``, an
     `OptimizerSpec` that names the state and the hyperparameters. The base class compiles the rule for
     each device and mode and needs nothing else but a constructor.
+
+    *An update written out*, for what is no rule on one element: the class attribute ``update``, an `Update`, and
+    ``spec``. The base class does all that is not the update, as for a rule.
 
     *A classic* ``construct(self, gradients)``, as for `mindspore.nn.Optimizer`, which calls
     `decay_weight`, `gradients_centralization`, `scale_grad` and `get_lr` and updates the parameters with
@@ -71,7 +75,7 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
 
     Raises:
         TypeError: an argument of a wrong type.
-        ValueError: an argument out of range, or groups that contradict each other.
+        ValueError: an argument out of range, or arguments or groups that contradict each other.
         InvalidGroupError: a group with unknown keys, or without ``params``.
 
     Example:
@@ -88,6 +92,7 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
 
     spec: ClassVar[OptimizerSpec | None] = None
     rule: ClassVar[Rule | None] = None
+    update: ClassVar[Update | None] = None
     #: What a step returns: a tuple of True for each parameter, one Tensor True, or the parameters.
     returns: ClassVar[str] = "each"
 
@@ -104,15 +109,16 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         name = self.name
         values = checked_hyperparameters(name, self._declared(), hyperparameters or {})
         scale = number(name, "loss_scale", loss_scale, "(0, inf)")
-        grouping = make_grouping(name, parameters, learning_rate, weight_decay, self.decays)
+        rate = _checked_rate(name, self.spec, learning_rate, values)
+        grouping = make_grouping(name, parameters, rate, weight_decay, self.decays)
         if self.spec is not None:
             require_capabilities(name, grouping, self.spec.capabilities)
         nn.Cell.__init__(self, auto_prefix=False)
         self.loss_scale = scale
         self.reciprocal_scale = Tensor(1.0 / scale, mindspore.float32)
         self.need_scale = scale != 1.0
-        rate = grouping.default_rate.argument
-        self._given = {"learning_rate": rate, "weight_decay": weight_decay, "loss_scale": scale, **values}
+        given_rate = grouping.default_rate.argument
+        self._given = {"learning_rate": given_rate, "weight_decay": weight_decay, "loss_scale": scale, **values}
         self._source = grouping.source
         self._target = context.get_context("device_target")
         self.wide_type = DTYPES[wide_name(self._target)]
@@ -191,12 +197,12 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         program = self._program
         if program is None:
             return
-        if program.reductions and self.sparse != "none":
+        if self.sparse != "none" and (isinstance(program, Plan) or program.reductions):
             raise InvalidSpecError(
-                f"{self.name}: the spec says sparse={self.sparse!r}, but the rule computes a number over a whole "
-                "tensor, which rows have none of; 'none' is right"
+                f"{self.name}: the spec says sparse={self.sparse!r}, but a step needs whole tensors, which rows are "
+                "not; 'none' is right"
             )
-        slots = _slots_of(self.name, self.spec, program)
+        slots = _slots_of(self.name, self.spec, program.state, program.scalar_state, isinstance(program, Plan))
         self.states = make_states(self.settings, [slots[name] for name in program.state], values)
         self.scalar_states = make_scalar_states([slots[name] for name in program.scalar_state], values)
         for name, held_state in (*self.states.items(), *self.scalar_states.items()):
@@ -240,16 +246,25 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         return {**self.hyperparameters, **held}
 
     @functools.cached_property
-    def _program(self) -> Program | None:
-        if self.rule is None:
+    def _program(self) -> Program | Plan | None:
+        """What kernels are made from: the rule's program, or the written-out update's plan."""
+        if self.rule is not None and self.update is not None:
+            raise InvalidSpecError(f"{self.name}: it has both a 'rule' and an 'update'; an optimizer has one of them")
+        source = self.rule or self.update
+        if source is None:
             return None
-        unknown = sorted(set(self.rule.scalars) - set(self.hyperparameters) - set(SUPPLIED_SCALARS))
+        unknown = sorted(set(source.scalars) - set(self.hyperparameters) - set(SUPPLIED_SCALARS))
         if unknown:
             raise InvalidSpecError(
-                f"{self.name}: the rule reads {unknown}, which are neither hyperparameters of the spec "
-                f"{sorted(self.hyperparameters)} nor supplied {list(SUPPLIED_SCALARS)}"
+                f"{self.name}: the {'rule' if self.update is None else 'update'} reads {unknown}, which are neither "
+                f"hyperparameters of the spec {sorted(self.hyperparameters)} nor supplied {list(SUPPLIED_SCALARS)}"
             )
-        return analyse(self.rule, self.hyperparameters, frozenset(self.saved_hyperparameters))
+        steps = frozenset(self.saved_hyperparameters)
+        if isinstance(source, Rule):
+            return analyse(source, self.hyperparameters, steps)
+        slots = _slots_of(self.name, self.spec, source.state, source.counters, True).values()
+        kept = [s for s in slots if s.per_parameter and s.kept_with(self.hyperparameters)]
+        return Plan(source, tuple(kept), self.hyperparameters, steps)
 
     @property
     def _classic(self) -> bool:
@@ -418,23 +433,59 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         return self.parameters if self.returns == "parameters" else Tensor(True)
 
 
-def _slots_of(owner: str, spec: OptimizerSpec | None, program: Program) -> dict[str, StateSlot]:
-    """The declared slots that the program uses.
+def _slots_of(
+    owner: str, spec: OptimizerSpec | None, state: Iterable[str], scalar_state: Iterable[str], written_out: bool
+) -> dict[str, StateSlot]:
+    """The declared slots that a rule or an update uses, those of the parameters first.
 
     Raises:
-        InvalidSpecError: the rule has state that the spec does not declare, or of another shape.
+        InvalidSpecError: there is state that the spec does not declare, or of another shape.
     """
     slots = {slot.name: slot for slot in spec.state} if spec is not None else {}
-    for name in (*program.state, *program.scalar_state):
-        like = name in program.state
+    what = "update" if written_out else "rule"
+    own, shared = tuple(state), tuple(scalar_state)
+    for name in (*own, *shared):
         if name not in slots:
-            raise InvalidSpecError(f"{owner}: the rule's state {name!r} is not in the spec's 'state' {sorted(slots)}")
-        if (slots[name].shape == "like") != like:
-            kind = "elementwise" if like else "one number for the optimizer"
+            raise InvalidSpecError(f"{owner}: the {what}'s state {name!r} is not in the spec's 'state' {sorted(slots)}")
+        slot = slots[name]
+        # A rule is about one element, so its state has one number for each.
+        fits = slot.per_parameter and (written_out or slot.shape == "like")
+        if fits != (name in own):
+            kinds = ("each parameter's" if written_out else "elementwise", "one number for the optimizer")
             raise InvalidSpecError(
-                f"{owner}: in the rule the state {name!r} is {kind}, but its slot has shape {slots[name].shape!r}"
+                f"{owner}: in the {what} the state {name!r} is {kinds[name in shared]}, but its slot has shape "
+                f"{slot.shape!r}"
             )
-    return slots
+    return {name: slots[name] for name in (*own, *shared)}
+
+
+def _checked_rate(owner: str, spec: OptimizerSpec | None, rate: Any, values: Mapping[str, Any]) -> Any:
+    """The rate as it was given, or none where the declaration says that there must be none.
+
+    Raises:
+        ValueError: a rate beside a flag that takes its place, or neither.
+    """
+    declared = next((h for h in spec.hyperparameters if h.kind == "rate"), None) if spec is not None else None
+    if declared is None or not declared.only_with:
+        return rate
+    flag_name = declared.only_with_flag
+    if declared.goes_with(values):
+        if rate is None:
+            raise ValueError(
+                f"{owner}: '{declared.name}' must be given with {flag_name}={values[flag_name]}; there is no other rate"
+            )
+        return rate
+    if rate is not None:
+        raise _contradiction(owner, declared, rate, values)
+    return NoRate("learning_rate")
+
+
+def _contradiction(owner: str, declared: Hyperparameter, value: Any, values: Mapping[str, Any]) -> ValueError:
+    flag_name = declared.only_with_flag
+    return ValueError(
+        f"{owner}: '{declared.name}' must be {declared.default!r} with {flag_name}={values[flag_name]}, "
+        f"got {describe(value)}; give it with {flag_name}={not values[flag_name]}"
+    )
 
 
 def checked_hyperparameters(
@@ -444,7 +495,7 @@ def checked_hyperparameters(
 
     Raises:
         TypeError: one is unknown, missing, or of a wrong type.
-        ValueError: one is out of range.
+        ValueError: one is out of range, or does not go with another.
     """
     names = {h.name for h in declared}
     unknown = sorted(set(given) - names)
@@ -456,5 +507,14 @@ def checked_hyperparameters(
             raise TypeError(f"{owner}: the hyperparameter {h.name!r} is required")
         value = given.get(h.name, h.default)
         optional = value is None and h.default is None
-        values[h.name] = None if optional else KINDS[h.kind](owner, h.name, value, h.interval)
+        values[h.name] = None if optional else _taken(owner, h, value)
+    for h in declared:
+        if not h.goes_with(values) and values[h.name] != h.default:
+            raise _contradiction(owner, h, values[h.name], values)
     return values
+
+
+def _taken(owner: str, declared: Hyperparameter, value: Any) -> Any:
+    if declared.kind == "floats":
+        return floats(owner, declared.name, value, declared.interval, len(declared.default))
+    return KINDS[declared.kind](owner, declared.name, value, declared.interval)

@@ -11,7 +11,7 @@ from mindspore import Parameter, nn
 
 from tinyms_core.optimizer.dtypes import dtype_name
 from tinyms_core.optimizer.errors import InvalidGroupError
-from tinyms_core.optimizer.rates import FixedRate, Rate, make_rate
+from tinyms_core.optimizer.rates import FixedRate, NoRate, Rate, make_rate
 from tinyms_core.optimizer.validation import describe, flag, is_number, number
 from tinyms_core.registry.specs import Capabilities
 
@@ -104,6 +104,12 @@ def require_capabilities(owner: str, grouping: Grouping, capabilities: Capabilit
         ValueError: centralization, a schedule, or rates that differ between groups, where they are not declared.
     """
     default = grouping.default_rate
+    if isinstance(default, NoRate) and grouping.grouped_rates:
+        index = next(i for i, group in enumerate(grouping.source) if "lr" in group)
+        raise ValueError(
+            f"{owner}: group {index} has an 'lr', {grouping.source[index]['lr']!r}, where {owner} finds its own rate, "
+            "since 'learning_rate' is None; leave it out"
+        )
     _require_rate(owner, "'learning_rate'", default, default, capabilities)
     for setting in grouping.settings:
         parameter = setting.parameter

@@ -9,6 +9,7 @@ from mindspore import context
 from tinyms_core.kernels.cpu import CpuKernel
 from tinyms_core.kernels.program import analyse
 from tinyms_core.kernels.rule import Rule
+from tinyms_core.kernels.update import Update
 from tinyms_core.optimizer.validation import describe
 from tinyms_core.registry import api
 from tinyms_core.registry.errors import MissingKernelError, UnknownOptimizerError
@@ -26,14 +27,14 @@ def choose_kernel(optimizer: Optimizer) -> Any:
     """The kernel for an optimizer on its target.
 
     Of the registered kernels that are available and take the parameters' dtypes, the one of the highest
-    priority; without one, the kernel that is derived from the rule.
+    priority; without one, the kernel that is derived from the rule, or the written-out update's own.
 
     Arguments:
-        optimizer: an optimizer with a rule.
+        optimizer: an optimizer with a rule or an update.
 
     Returns:
-        ``factory(program, parameter_dtype, gradient_dtype) -> kernel``, or None where steps are made of
-        MindSpore's operators.
+        ``factory(program, parameter_dtype, gradient_dtype) -> kernel``, with the update's plan in place of a
+        program, or None where steps are made of MindSpore's operators.
 
     Raises:
         MissingKernelError: the target is a device with neither.
@@ -44,11 +45,13 @@ def choose_kernel(optimizer: Optimizer) -> Any:
     for status in registered_kernels(optimizer, optimizer.target):
         if status.available and kinds <= set(status.spec.dtypes):
             return _factory(optimizer, resolve(status.spec.implementation))
-    return CpuKernel
+    return CpuKernel if optimizer.update is None else optimizer.update.host
 
 
 def _factory(optimizer: Optimizer, implementation: Any) -> Any:
-    """A registered implementation is a rule, from which the kernel is derived, or a factory of kernels."""
+    """A registered implementation is a rule, from which the kernel is derived, an update, or a factory of kernels."""
+    if isinstance(implementation, Update):
+        return implementation.host
     if not isinstance(implementation, Rule):
         return implementation
     if implementation is optimizer.rule:
@@ -67,7 +70,8 @@ def registered_kernels(optimizer: Optimizer, device: str | None = None) -> tuple
     except UnknownOptimizerError:
         return ()
     owner = resolve(known.implementation)
-    if not (isinstance(owner, type) and issubclass(cls, owner) and cls.rule is getattr(owner, "rule", None)):
+    same = all(getattr(cls, kind) is getattr(owner, kind, None) for kind in ("rule", "update"))
+    if not (isinstance(owner, type) and issubclass(cls, owner) and same):
         return ()
     return api.kernels_for(cls.spec.name, device)
 

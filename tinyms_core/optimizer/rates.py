@@ -83,6 +83,22 @@ class FixedRate(nn.Cell):
         return current + 0.0
 
 
+class NoRate(FixedRate):
+    """No rate: the optimizer finds its step by itself. The Parameter that a checkpoint has for one is zero.
+
+    Arguments:
+        name: the Parameter's name.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(0.0, name)
+
+    @property
+    def argument(self) -> None:  # type: ignore[override]
+        """What the user gave, such that it can be given again."""
+        return None
+
+
 class ListedRate(LearningRateSchedule):
     """The i-th rate at the i-th step, held in a 1-D Parameter.
 
@@ -200,6 +216,8 @@ def make_rate(owner: str, name: str, value: Any, parameter_name: str) -> Rate:
         TypeError: not one of the kinds of rate.
         ValueError: negative, infinite, NaN, empty, or of more than one dimension.
     """
+    if isinstance(value, NoRate):
+        return value
     if isinstance(value, LearningRateSchedule):
         return ScheduledRate(value)
     if isinstance(value, np.ndarray) and value.ndim == 0:

@@ -8,29 +8,26 @@ from typing import Any
 import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor
 
-from tinyms_core.kernels.cpu import compute_type
 from tinyms_core.optimizer.dtypes import dtype_name
 from tinyms_core.optimizer.groups import Setting
 from tinyms_core.registry.specs import StateSlot
-
-SCALAR_SHAPES: dict[str, tuple[int, ...]] = {"scalar": (), "singleton": (1,)}
 
 
 def make_states(
     settings: Sequence[Setting], slots: Sequence[StateSlot], hyperparameters: Mapping[str, Any]
 ) -> dict[str, ParameterTuple]:
-    """Make the elementwise state of all parameters.
+    """Make the state of all parameters.
 
     Arguments:
         settings: the parameters.
-        slots: the state that the rule reads and writes, each of the parameter's shape.
+        slots: the state that the rule or update reads and writes.
         hyperparameters: where a slot's initial value is looked up when the slot names one.
 
     Returns:
-        For each slot its Parameters, in the order of the settings; float64 for float64 parameters, else float32.
+        For each slot its Parameters, in the order of the settings, of the shapes and dtypes that the slot has.
     """
     return {
-        slot.name: ParameterTuple([_like(setting.parameter, slot, hyperparameters) for setting in settings])
+        slot.name: ParameterTuple([_state_of(setting.parameter, slot, hyperparameters) for setting in settings])
         for slot in slots
     }
 
@@ -39,7 +36,7 @@ def make_scalar_states(slots: Sequence[StateSlot], hyperparameters: Mapping[str,
     """Make the state that is one number for the whole optimizer, in float32."""
     return {
         slot.name: Parameter(
-            Tensor(np.full(SCALAR_SHAPES[slot.shape], initial_value(slot, hyperparameters), np.float32)),
+            Tensor(np.full(slot.shape_for(()), initial_value(slot, hyperparameters), np.float32)),
             name=slot.prefix,
             requires_grad=False,
         )
@@ -52,7 +49,8 @@ def initial_value(slot: StateSlot, hyperparameters: Mapping[str, Any]) -> float:
     return float(hyperparameters[slot.initial]) if isinstance(slot.initial, str) else float(slot.initial)
 
 
-def _like(parameter: Parameter, slot: StateSlot, hyperparameters: Mapping[str, Any]) -> Parameter:
-    kind = compute_type(dtype_name(parameter.dtype) or "float32")
-    data = np.full(tuple(parameter.shape), initial_value(slot, hyperparameters), dtype=kind)
+def _state_of(parameter: Parameter, slot: StateSlot, hyperparameters: Mapping[str, Any]) -> Parameter:
+    shape = tuple(parameter.shape)
+    kind = slot.dtype_for(shape, dtype_name(parameter.dtype) or "float32", hyperparameters)
+    data = np.full(slot.shape_for(shape), initial_value(slot, hyperparameters), dtype=kind)
     return Parameter(Tensor(data), name=slot.parameter_name(parameter.name), requires_grad=False)

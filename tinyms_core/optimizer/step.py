@@ -15,6 +15,7 @@ from tinyms_core.kernels.cpu import PREPROCESSING, compute_type
 from tinyms_core.kernels.host import host_function
 from tinyms_core.kernels.program import Program
 from tinyms_core.kernels.rule import SUPPLIED_SCALARS
+from tinyms_core.kernels.update import Plan
 from tinyms_core.optimizer.addresses import (
     ParameterAddresses,
     dtype_of,
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
     from tinyms_core.optimizer.base import Optimizer
     from tinyms_core.optimizer.host_factors import HostFactors, StepFactors
 
-# Makes a kernel for the storage types of parameters and gradients.
-KernelFactory = Callable[[Program, str, str], Any]
+# Makes a kernel for the storage types of parameters and gradients, of a rule's program or of a written-out
+# update's plan.
+KernelFactory = Callable[[Any, str, str], Any]
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,11 @@ class _Bucket:
         self.members = members
         self.kernel = kernel
         self.groups = np.array(groups, dtype=np.int64)
-        self.batch = make_batch([p.size for p in parameters], [_row_length(settings[i]) for i in members])
+        self.batch = make_batch(
+            [p.size for p in parameters],
+            [_row_length(settings[i]) for i in members],
+            shapes=[tuple(p.shape) for p in parameters],
+        )
         states = [[row[i] for i in members] for row in optimizer.states.values()]
         self.addresses = ParameterAddresses([parameters, *states], optimizer.built_addresses)
 
@@ -108,19 +114,23 @@ class HostStep:
 
     Arguments:
         optimizer: whose steps.
-        program: its rule.
+        program: its rule's program, or its update's plan.
         factory: makes the kernel for a pair of dtypes.
         factors: what a wrapping optimizer multiplies gradients by.
     """
 
     def __init__(
-        self, optimizer: Optimizer, program: Program, factory: KernelFactory, factors: HostFactors | None = None
+        self,
+        optimizer: Optimizer,
+        program: Program | Plan,
+        factory: KernelFactory,
+        factors: HostFactors | None = None,
     ) -> None:
         self._factors = factors
         self._optimizer = optimizer
         self._program = program
         self._factory = factory
-        self._host = host_function(program)
+        self._host = program.host_values if isinstance(program, Plan) else host_function(program)
         self._shapes = [s.parameter.shape for s in optimizer.settings]
         self._kinds = optimizer._parameter_kinds
         self._group_of, self._groups = optimizer.scalar_groups()

@@ -13,7 +13,9 @@ from tinyms_core.kernels.program import Program
 from tinyms_core.kernels.rule import SUPPLIED_SCALARS
 from tinyms_core.kernels.traced import trace_program
 from tinyms_core.kernels.traced_gradients import check_gradient
+from tinyms_core.kernels.update import Plan
 from tinyms_core.optimizer.dtypes import DTYPES, dtype_name
+from tinyms_core.optimizer.traced_update import TracedUpdate, as_they_are
 
 
 class TracedFunction(nn.Cell):
@@ -28,37 +30,21 @@ class TracedFunction(nn.Cell):
 
 
 class TracedStep(nn.Cell):
-    """The traced `construct` of an optimizer with a rule."""
+    """The traced `construct` of an optimizer with a rule or a written-out update."""
 
-    def _set_traced_step(self, program: Program) -> None:
-        """Generate the functions, and lay out for the parser what goes where."""
+    def _set_traced_step(self, program: Program | Plan) -> None:
+        """Make the functions, and lay out for the parser what goes where."""
         members, groups = self.scalar_groups()
         self.traced_group_of = tuple(members)
         self.traced_group_count = len(groups)
-        storages = list(dict.fromkeys(group.kind for group in groups))
-        fixed = {n: v for n, v in self.hyperparameters.items() if n not in self.saved_hyperparameters}
-        wide = dtype_name(self.wide_type) or "float64"
-        programs = {kind: trace_program(program, fixed, kind, self.sparse, wide) for kind in storages}
-        first = programs[storages[0]]
-        self.traced_scalars = TracedFunction(first.module.step_scalars)
-        # No Cells: rows do not survive as one of a Cell's ``*arguments``.
-        self.traced_steps = tuple(programs[kind].module.step for kind in storages)
         self.traced_group_rate = tuple(group.rate_index for group in groups)
         self.traced_group_wide = tuple(group.wide for group in groups)
         self.traced_group_member = tuple(group.member for group in groups)
-        self.traced_group_update = tuple(storages.index(group.kind) for group in groups)
         self.traced_group_type = tuple(DTYPES[compute_type(group.kind)] for group in groups)
-        # step_scalars' inputs are picked out of (lr, t, weight_decay, saved hyperparameters…, constants…).
-        available = (*SUPPLIED_SCALARS, *self.saved_hyperparameters, *first.constants)
-        self.traced_constants = tuple(Tensor(v, self.wide_type) for v in first.constants.values())
-        self.traced_input_order = tuple(available.index(name) for name in first.inputs)
-        # update's slots are picked out of (step slots…, fixed slots…).
-        ready = (*first.step_slots, *first.fixed)
-        self.traced_step_slot_count = len(first.step_slots)
-        self.traced_slot_order = tuple(ready.index(name) for name in first.slots)
-        self.traced_fixed_slots = tuple(
-            tuple(Tensor(value, DTYPES[compute_type(group.kind)]) for value in first.fixed.values()) for group in groups
-        )
+        if isinstance(program, Plan):
+            self._set_traced_update(program, groups)
+        else:
+            self._set_traced_rule(program, groups)
         self.traced_states = tuple(self.states.values())
         self.traced_flags = tuple(
             (self.decays_gradient and s.decays, s.centralize, self.scales_gradient and self.need_scale)
@@ -75,6 +61,44 @@ class TracedStep(nn.Cell):
         self.traced_scalar_states = tuple(self.scalar_states.values())
         held = [getattr(self, f"held_{name}") for name in self.saved_hyperparameters]
         self.traced_held = CellList(held, auto_prefix=False)
+
+    def _set_traced_update(self, plan: Plan, groups: list[Any]) -> None:
+        """Lay out a written-out update: it takes the step's scalars as they are."""
+        available = (*SUPPLIED_SCALARS, *self.saved_hyperparameters)
+        inputs = (*plan.step_scalars, *plan.scalar_state.values())
+        self.traced_scalars = TracedFunction(as_they_are)
+        self.traced_steps: Any = CellList([TracedUpdate(plan, self.wide_type)], auto_prefix=False)
+        self.traced_group_update = (0,) * len(groups)
+        self.traced_constants: tuple[Any, ...] = ()
+        self.traced_input_order = tuple(available.index(name) for name in inputs)
+        self.traced_step_slot_count = len(plan.step_scalars)
+        self.traced_slot_order = tuple(range(len(plan.step_scalars)))
+        self.traced_slot_type = (self.wide_type,) * len(groups)
+        self.traced_fixed_slots: tuple[Any, ...] = ((),) * len(groups)
+
+    def _set_traced_rule(self, program: Program, groups: list[Any]) -> None:
+        """Generate a rule's functions, and lay out the scalars that they take."""
+        storages = list(dict.fromkeys(group.kind for group in groups))
+        fixed = {n: v for n, v in self.hyperparameters.items() if n not in self.saved_hyperparameters}
+        wide = dtype_name(self.wide_type) or "float64"
+        programs = {kind: trace_program(program, fixed, kind, self.sparse, wide) for kind in storages}
+        first = programs[storages[0]]
+        self.traced_scalars = TracedFunction(first.module.step_scalars)
+        # No Cells: rows do not survive as one of a Cell's ``*arguments``.
+        self.traced_steps = tuple(programs[kind].module.step for kind in storages)
+        self.traced_group_update = tuple(storages.index(group.kind) for group in groups)
+        # step_scalars' inputs are picked out of (lr, t, weight_decay, saved hyperparameters…, constants…).
+        available = (*SUPPLIED_SCALARS, *self.saved_hyperparameters, *first.constants)
+        self.traced_constants = tuple(Tensor(v, self.wide_type) for v in first.constants.values())
+        self.traced_input_order = tuple(available.index(name) for name in first.inputs)
+        # update's slots are picked out of (step slots…, fixed slots…).
+        ready = (*first.step_slots, *first.fixed)
+        self.traced_step_slot_count = len(first.step_slots)
+        self.traced_slot_order = tuple(ready.index(name) for name in first.slots)
+        self.traced_fixed_slots = tuple(
+            tuple(Tensor(value, DTYPES[compute_type(group.kind)]) for value in first.fixed.values()) for group in groups
+        )
+        self.traced_slot_type = self.traced_group_type
 
     def construct(self, gradients: Any) -> Any:
         """One step as operators."""
@@ -125,7 +149,7 @@ class TracedStep(nn.Cell):
     def _traced_slots_of(self, k: int, values: Any) -> Any:
         ready: Any = ()
         for j in range(self.traced_step_slot_count):
-            ready += (ops.cast(values[j], self.traced_group_type[k]),)
+            ready += (ops.cast(values[j], self.traced_slot_type[k]),)
         ready += self.traced_fixed_slots[k]
         ordered: Any = ()
         for index in self.traced_slot_order:

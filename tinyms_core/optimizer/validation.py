@@ -79,6 +79,18 @@ def integer(owner: str, name: str, value: Any, interval: str) -> int:
     return int(value)
 
 
+def floats(owner: str, name: str, value: Any, interval: str, count: int) -> tuple[float, ...]:
+    """Take a tuple or list of some floats, of Python or numpy, each inside an interval.
+
+    Arguments and raises are those of `strict_float`, with ``count`` for how many there must be.
+    """
+    if not isinstance(value, tuple | list):
+        raise TypeError(f"{owner}: '{name}' must be a tuple of {count} floats in {interval}, got {describe(value)}")
+    if len(value) != count:
+        raise ValueError(f"{owner}: '{name}' must hold {count} floats in {interval}, got {len(value)}: {value!r}")
+    return tuple(strict_float(owner, f"{name}[{i}]", item, interval) for i, item in enumerate(value))
+
+
 # How each kind of hyperparameter is taken.
 KINDS: dict[str, Callable[[str, str, Any, str], Any]] = {
     "float": strict_float,

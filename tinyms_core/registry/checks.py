@@ -137,6 +137,14 @@ def check_interval(field: str, value: object) -> None:
         raise refuse(field, value, "an interval such as '[0, inf)' or '(0, 1)'")
 
 
+def check_floats(field: str, value: object) -> None:
+    """Require a tuple of at least one finite float."""
+    if not isinstance(value, tuple) or not value:
+        raise refuse(field, value, "a tuple of floats")
+    for position, item in enumerate(value):
+        check_float(f"{field}[{position}]", item)
+
+
 def check_inside(field: str, value: float, interval: str) -> None:
     """Require a number inside an interval."""
     low, high = interval_ends(interval)

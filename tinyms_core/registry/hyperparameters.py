@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
@@ -10,9 +11,9 @@ from typing import Any, Final
 from tinyms_core.registry import checks
 from tinyms_core.registry.plain import PlainFields
 
-# float: a float, not an int. number: a float or an int. rate and decay: what the base takes as a learning
-# rate and as a weight decay. any: checked by the optimizer itself.
-KINDS: Final = ("float", "number", "int", "flag", "rate", "decay", "any")
+# float: a float, not an int. number: a float or an int. floats: as many floats as the default has. rate and
+# decay: what the base takes as a learning rate and as a weight decay. any: checked by the optimizer itself.
+KINDS: Final = ("float", "number", "int", "flag", "floats", "rate", "decay", "any")
 
 # What a default must be, for the kinds that can be judged without the optimizer.
 _DEFAULT_CHECKS: Final = MappingProxyType(
@@ -21,6 +22,7 @@ _DEFAULT_CHECKS: Final = MappingProxyType(
         "number": checks.check_finite,
         "int": checks.check_whole,
         "flag": checks.check_flag,
+        "floats": checks.check_floats,
     }
 )
 
@@ -51,10 +53,13 @@ class Hyperparameter(PlainFields):
         default: its default value, ``REQUIRED`` when there is none, None for one that may be left out.
         interval: the values it may have, such as ``"(0, 1)"`` or ``"[0, inf)"``; left out, every finite value, or
             for a rate and a decay every one >= 0.
-        kind: ``"float"``, ``"number"`` (a float or an int), ``"int"``, ``"flag"``, ``"rate"`` (a learning
-            rate), ``"decay"`` (a weight decay), or ``"any"``: checked by the optimizer itself.
+        kind: ``"float"``, ``"number"`` (a float or an int), ``"int"``, ``"flag"``, ``"floats"`` (a tuple or list
+            of as many floats as the default has, each in the interval), ``"rate"`` (a learning rate), ``"decay"``
+            (a weight decay), or ``"any"``: checked by the optimizer itself.
         saved_as: name of the Parameter that holds it, for one that a checkpoint brings along.
         inert: why the argument changes nothing, for one that is accepted for compatibility only.
+        only_with: the flag that must be True for the argument to be given, or ``"not "`` and the flag that must be
+            False; otherwise it has to stay at its default. Empty where it goes with everything.
 
     Raises:
         InvalidSpecError: a field cannot be; the message names it.
@@ -72,6 +77,7 @@ class Hyperparameter(PlainFields):
     kind: str = "float"
     saved_as: str = ""
     inert: str = ""
+    only_with: str = ""
 
     def __post_init__(self) -> None:
         checks.check_identifier("Hyperparameter.name", self.name)
@@ -82,10 +88,15 @@ class Hyperparameter(PlainFields):
         if self.saved_as != "":
             checks.check_dotted("Hyperparameter.saved_as", self.saved_as)
         checks.check_text("Hyperparameter.inert", self.inert)
+        if self.only_with != "":
+            checks.check_identifier("Hyperparameter.only_with", self.only_with_flag)
         if self.default is not None and self.kind in _DEFAULT_CHECKS and not self.required:
             subject = f"Hyperparameter.default of {self.name!r}"
             _DEFAULT_CHECKS[self.kind](subject, self.default)
-            if self.kind != "flag":
+            if self.kind == "floats":
+                for number in self.default:
+                    checks.check_inside(subject, number, self.interval)
+            elif self.kind != "flag":
                 checks.check_inside(subject, self.default, self.interval)
 
     @property
@@ -98,3 +109,12 @@ class Hyperparameter(PlainFields):
         """Lower and upper bound, and whether each is itself allowed."""
         low, high = checks.interval_ends(self.interval)
         return low, high, self.interval[0] == "[", self.interval[-1] == "]"
+
+    @property
+    def only_with_flag(self) -> str:
+        """The flag that ``only_with`` names; empty where it names none."""
+        return self.only_with.removeprefix("not ")
+
+    def goes_with(self, values: Mapping[str, Any]) -> bool:
+        """Whether the argument may be given beside values of the flags."""
+        return not self.only_with or bool(values[self.only_with_flag]) != self.only_with.startswith("not ")

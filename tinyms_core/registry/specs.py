@@ -13,6 +13,7 @@ from tinyms_core.registry.errors import InvalidSpecError
 from tinyms_core.registry.hyperparameters import REQUIRED as REQUIRED
 from tinyms_core.registry.hyperparameters import Hyperparameter as Hyperparameter
 from tinyms_core.registry.plain import PlainFields, implementation_name
+from tinyms_core.registry.slots import StateSlot as StateSlot
 
 CONTRACT_VERSION: Final = "1.0"
 """The contract between this library and its plugins: a plugin with another major number is refused."""
@@ -30,48 +31,6 @@ _STATE_BYTES: Final = MappingProxyType({"float32": 4, "float16": 4, "bfloat16": 
 def _freeze(spec: object, name: str, check: Callable[[str, object], None], *, empty: bool = True) -> None:
     values = checks.check_tuple(f"{type(spec).__name__}.{name}", getattr(spec, name), check, empty=empty)
     object.__setattr__(spec, name, values)
-
-
-@dataclass(frozen=True)
-class StateSlot(PlainFields):
-    """One piece of state that an optimizer keeps, for each parameter or once.
-
-    Arguments:
-        name: The name in the update rule.
-        prefix: The name in a checkpoint: the slot of parameter ``W`` is saved as ``prefix.W``, and one that the
-            whole optimizer shares as ``prefix``.
-        initial: The value that every element starts with, or the name of the hyperparameter that gives it.
-        shape: ``"like"`` for the parameter's own shape; for one number that the whole optimizer shares,
-            ``"scalar"``, or ``"singleton"`` where it is saved with the shape ``(1,)``.
-
-    Raises:
-        InvalidSpecError: If a field cannot be; the message names it.
-
-    Example:
-        >>> StateSlot("m", prefix="moment1").parameter_name("dense.weight")
-        'moment1.dense.weight'
-    """
-
-    name: str
-    prefix: str
-    initial: float | str = 0.0
-    shape: Literal["like", "scalar", "singleton"] = "like"
-
-    def __post_init__(self) -> None:
-        checks.check_identifier("StateSlot.name", self.name)
-        checks.check_dotted("StateSlot.prefix", self.prefix)
-        check_initial = checks.check_identifier if isinstance(self.initial, str) else checks.check_finite
-        check_initial("StateSlot.initial", self.initial)
-        checks.check_choice("StateSlot.shape", self.shape, ("like", "scalar", "singleton"))
-
-    @property
-    def attribute(self) -> str:
-        """The optimizer's attribute that holds the state: the prefix, with ``_`` for each dot."""
-        return self.prefix.replace(".", "_")
-
-    def parameter_name(self, name: str) -> str:
-        """Return the checkpoint's name for the state of the parameter of a name."""
-        return f"{self.prefix}.{name}"
 
 
 @dataclass(frozen=True)
@@ -275,8 +234,14 @@ class OptimizerSpec(PlainFields):
         ):
             checks.check_tuple(f"OptimizerSpec.{subject}", values, checks.check_text)
         for slot in self.state:
-            if isinstance(slot.initial, str):
-                checks.check_choice(f"StateSlot.initial of {slot.name!r}", slot.initial, self.defaults)
+            for field_name in ("initial", "given", "halved"):
+                named = getattr(slot, field_name)
+                if isinstance(named, str) and named:
+                    checks.check_choice(f"StateSlot.{field_name} of {slot.name!r}", named, self.defaults)
+        for item in self.hyperparameters:
+            if item.only_with:
+                flags = [other.name for other in self.hyperparameters if other.kind == "flag"]
+                checks.check_choice(f"Hyperparameter.only_with of {item.name!r}", item.only_with_flag, flags)
         checks.check_instance(Capabilities)("OptimizerSpec.capabilities", self.capabilities)
         if not callable(self.oracle) and self.oracle != "" and not checks.is_import_string(self.oracle):
             raise checks.refuse("OptimizerSpec.oracle", self.oracle, "'module:function' or a function")
@@ -303,19 +268,45 @@ class OptimizerSpec(PlainFields):
         return implementation_name(self.implementation)
 
     def state_bytes_per_element(self, dtype: str = "float32") -> float:
-        """Return the bytes of state that one element of a parameter needs.
+        """Return the bytes of state that one element of a parameter needs, whatever the parameter's shape.
 
         Arguments:
             dtype: The parameter's dtype.
 
         Returns:
-            The bytes; numbers that the whole optimizer shares are not counted.
+            The bytes. What the whole optimizer shares is not counted, nor is state whose size is not the
+            parameter's, or that is kept only where an argument is given: `state_bytes` counts these.
 
         Raises:
             InvalidSpecError: If ``dtype`` is not one that parameters may have.
         """
         checks.check_choice("dtype", dtype, tuple(_STATE_BYTES))
-        return float(_STATE_BYTES[dtype] * sum(slot.shape == "like" for slot in self.state))
+        return float(_STATE_BYTES[dtype] * sum(slot.shape == "like" and not slot.given for slot in self.state))
+
+    def state_bytes(self, shape: tuple[int, ...], dtype: str = "float32", **hyperparameters: Any) -> int:
+        """Return the bytes of state that a parameter needs.
+
+        Arguments:
+            shape: The parameter's shape.
+            dtype: The parameter's dtype.
+            hyperparameters: Those that are not at their defaults, by name.
+
+        Returns:
+            The bytes; numbers that the whole optimizer shares are not counted.
+
+        Raises:
+            InvalidSpecError: If ``dtype`` is not one that parameters may have, or a hyperparameter is unknown.
+
+        Example:
+            >>> rows = StateSlot("rows", "mean_of_rows", shape="rows")
+            >>> OptimizerSpec("row_scaled", "my_plugin:RowScaled", state=(rows,)).state_bytes((4096, 4096))
+            16384
+        """
+        checks.check_choice("dtype", dtype, tuple(_STATE_BYTES))
+        for name in hyperparameters:
+            checks.check_choice("hyperparameter", name, self.defaults)
+        values = {**self.defaults, **hyperparameters}
+        return sum(slot.bytes_for(shape, dtype, values) for slot in self.state if slot.per_parameter)
 
 
 def require_contract(spec: OptimizerSpec) -> None:

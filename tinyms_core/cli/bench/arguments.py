@@ -26,7 +26,9 @@ def bench_arguments(spec: OptimizerSpec) -> dict[str, Any]:
     capabilities = spec.capabilities
     for declared in spec.hyperparameters:
         if declared.kind == "rate":
-            arguments[declared.name] = LEARNING_RATE
+            # One that a flag rules out is left to the optimizer.
+            if declared.goes_with(spec.defaults):
+                arguments[declared.name] = LEARNING_RATE
         elif declared.kind == "decay" and capabilities.weight_decay != "none":
             arguments[declared.name] = WEIGHT_DECAY
         elif declared.name == "loss_scale" and capabilities.loss_scale:

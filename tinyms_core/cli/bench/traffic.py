@@ -28,7 +28,7 @@ def step_bytes(spec: OptimizerSpec, elements: int) -> int:
         needs a number over a whole tensor walks the memory twice: the first pass reads all and writes the state,
         the second reads parameter and state and writes the parameter.
     """
-    slots = sum(slot.shape == "like" for slot in spec.state)
+    slots = sum(slot.shape == "like" and not slot.given for slot in spec.state)
     moves = 3 + 2 * slots
     if spec.capabilities.wraps_optimizer:
         # A pass before the other optimizer's step reads parameter and gradient.

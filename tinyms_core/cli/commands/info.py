@@ -76,7 +76,14 @@ def _default(item: Hyperparameter) -> str:
 
 
 def _state(spec: OptimizerSpec) -> Table:
-    shapes = {"like": "like the parameter", "scalar": "one number", "singleton": "one number, shape (1,)"}
+    shapes = {
+        "like": "like the parameter",
+        "rows": "one number for each row",
+        "columns": "one number for each column",
+        "unfactored": "like the parameter, of fewer than two dimensions",
+        "scalar": "one number",
+        "singleton": "one number, shape (1,)",
+    }
     rows = [(slot.name, slot.prefix, slot.initial, shapes[slot.shape]) for slot in spec.state]
     title = f"State ({spec.state_bytes_per_element():g} bytes for each element of a float32 parameter)"
     if spec.capabilities.wraps_optimizer:

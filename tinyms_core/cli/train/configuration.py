@@ -29,6 +29,7 @@ class Tuned:
 
 TUNED: Final[Mapping[str, Tuned]] = MappingProxyType(
     {
+        "adafactor": Tuned(0.05),
         "momentum": Tuned(0.05, 1e-3, {"momentum": 0.9}),
         "adam": Tuned(0.005, 1e-4),
         "lamb": Tuned(0.02, 1e-2),
@@ -111,14 +112,20 @@ def configure(
     if not isinstance(rate, (int, float)):
         raise CommandError(f"{name!r} has no default learning rate, and none is known for it: give --learning-rate")
     decay = _first(weight_decay, best and best.weight_decay, spec.defaults.get("weight_decay"), 0.0)
-    values = {key: value for key, value in (best.hyperparameters if best else {}).items() if key in spec.defaults}
-    values.update(given)
+    known = {key: value for key, value in (best.hyperparameters if best else {}).items() if key in spec.defaults}
+    values = {**_with_rate(spec), **known, **given}
     missing = [key for key, value in spec.defaults.items() if value is REQUIRED and key not in values]
     missing = [key for key in missing if key != "learning_rate"]
     if missing:
         raise CommandError(f"{name!r} needs a value for {missing[0]!r}: give --set {missing[0]}=VALUE")
     schedule = COSINE if spec.capabilities.dynamic_rates else CONSTANT
     return Configuration(name, float(rate), schedule, float(decay), values, around)
+
+
+def _with_rate(spec: OptimizerSpec) -> dict[str, Any]:
+    """The flag that an optimizer needs in order to take a rate, for one that can do without."""
+    declared = next((item for item in spec.hyperparameters if item.kind == "rate" and item.only_with), None)
+    return {declared.only_with_flag: not declared.only_with.startswith("not ")} if declared else {}
 
 
 def cosine_rates(peak: float, steps: int) -> list[float]:

@@ -1,0 +1,188 @@
+"""AdaFactor's kernel on the CPU: all tensors at once, multi-threaded, without memory of a parameter's size."""
+
+import threading
+from functools import cached_property, partial
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyms_adafactor.layout import MEANS_AT, UNITS, UNITS_END, UNSCALING, Layout, matrix_layout, vector_layout
+from tinyms_adafactor.sums import Step
+from tinyms_core.kernels.batch import PARALLEL_ELEMENTS, Batch
+from tinyms_core.kernels.cpu import compute_type
+from tinyms_core.kernels.specialized import specialized
+from tinyms_core.kernels.threads import run_ranges, thread_count
+
+# Elements of the tensors that one thread takes at a time: as many as stay in its cache from pass to pass.
+RANGE_ELEMENTS = 1_048_576
+AVERAGE = "average"
+
+
+class AdaFactorKernel:
+    """AdaFactor, compiled for parameters and gradients of given storage types.
+
+    Arguments:
+        plan: the update's plan.
+        parameter: storage type of the parameters.
+        gradient: storage type of the gradients.
+    """
+
+    scalars = ("lr", "t", "weight_decay")
+
+    def __init__(self, plan: Any, parameter: str, gradient: str) -> None:
+        self._options = dict(plan.hyperparameters)
+        self._averaged = AVERAGE in plan.state
+        types: dict[str, Any] = {"PARAMETER": parameter, "GRADIENT": gradient, "COMPUTE": compute_type(parameter)}
+        types["AVERAGED"] = self._averaged
+        self._matrices = Matrices(types)
+        self._vectors = Vectors({**types, "HALVED": self._options["compression"]})
+        self._batch: Batch | None = None
+        self._layouts: list[tuple[_Family, Layout]] = []
+
+    def __call__(self, batch: Batch, addresses: Any, groups: Any, scalars: Any) -> None:
+        """Update all tensors of a batch by one step, in place.
+
+        Arguments:
+            batch: the tensors, with their shapes.
+            addresses: address of each tensor's memory, rows as ``w, g, rows, columns, full`` and, where it is kept,
+                the average of the changes.
+            groups: row of ``scalars`` that each tensor uses.
+            scalars: for each group the decay of the gradient, which is 0, the factor of the gradient, then those
+                of ``self.scalars``.
+        """
+        if batch is not self._batch:
+            self._layouts, self._batch = self._cut(batch), batch
+        numbers = np.array([self._numbers(*row) for row in scalars.tolist()], np.float64)
+        threads = thread_count() if batch.elements >= PARALLEL_ELEMENTS else 1
+        for family, layout in self._layouts:
+            own = addresses[:, layout.members]
+            # The third and fourth are what the family reads: both averages of a matrix, or a placeholder and all.
+            columns = own[[0, 1, 2, 3 if family is self._matrices else 4, 5 if self._averaged else 0]]
+            family.step(layout, np.ascontiguousarray(columns.T), groups[layout.members], numbers, threads)
+
+    def _cut(self, batch: Batch) -> list[tuple["_Family", Layout]]:
+        found = []
+        for family, cut, wanted in (
+            (self._matrices, matrix_layout, lambda shape: len(shape) > 1),
+            (self._vectors, vector_layout, lambda shape: len(shape) < 2),
+        ):
+            members = [k for k, shape in enumerate(batch.shapes) if batch.sizes[k] and wanted(shape)]
+            if members:
+                found.append((family, cut(members, [batch.shapes[k] for k in members])))
+        return found
+
+    def _numbers(self, _: float, scale: float, lr: float, t: float, weight_decay: float) -> tuple[float, ...]:
+        """A group's scalars, in the columns that `layout` names."""
+        options = self._options
+        rate = lr
+        if options["relative_step"]:
+            rate = min(1e-6 * t if options["warmup_init"] else 1e-2, 1.0 / sqrt(t))
+        eps, smallest = options["eps"]
+        return (
+            scale, 1.0 - t ** -options["decay_rate"], rate, weight_decay, eps, smallest, options["beta1"] or 0.0,
+            float(options["scale_parameter"]), options["clip_threshold"],
+        )  # fmt: skip
+
+
+class _Family:
+    """The compiled passes over matrices or over vectors, and how threads go through them."""
+
+    stages = 0
+
+    def __init__(self, constants: dict[str, Any]) -> None:
+        self.constants = constants
+        self._lock = threading.Lock()
+
+    @cached_property
+    def passes(self) -> Any:
+        """``run_units`` for these types, compiled on first use."""
+        with self._lock:
+            path = Path(__file__).with_name(f"{type(self).__name__.lower()}.py")
+            return specialized(path, **self.constants).run_units
+
+    def step(self, layout: Layout, addresses: Any, groups: Any, numbers: Any, threads: int) -> None:
+        """Do all passes over all tensors of a layout."""
+        step = Step(layout, addresses, groups, numbers, self.constants)
+        # What would keep one thread busy for long after the others are done is shared by all of them.
+        share = layout.sizes.sum() / (2 * threads)
+        alone = (layout.sizes > max(share, RANGE_ELEMENTS / 2)) & (threads > 1)
+        for k in np.flatnonzero(alone).tolist():
+            self._do(step, k, k + 1, threads)
+        ranges = _ranges(layout.sizes, alone)
+
+        def work(first: int, last: int) -> None:
+            for begin, end in ranges[first:last]:
+                self._do(step, begin, end, 1)
+
+        run_ranges(work, len(ranges), threads)
+
+    def _do(self, step: Step, first: int, last: int, threads: int) -> None:
+        """Do all passes over a range of tensors."""
+        begin, end = int(step.layout.shapes[first, UNITS]), int(step.layout.shapes[last - 1, UNITS_END])
+        self.prepare(step, first, last)
+        for stage in range(self.stages):
+            run_ranges(partial(_run_units, self.passes, stage, begin, step.tables), end - begin, threads)
+            self.finish(stage, step, first, last)
+
+    def prepare(self, step: Step, first: int, last: int) -> None:
+        """What comes before the passes over a range of tensors."""
+
+    def finish(self, stage: int, step: Step, first: int, last: int) -> None:
+        """What follows a pass over a range of tensors."""
+        raise NotImplementedError
+
+
+class Matrices(_Family):
+    """Tensors of two or more dimensions."""
+
+    stages = 3
+
+    def finish(self, stage: int, step: Step, first: int, last: int) -> None:
+        """Join the sums of tensors that were cut, then find how far the step goes."""
+        if stage == 0:
+            for k in range(first, last):
+                if step.layout.shapes[k, MEANS_AT] >= 0:
+                    step.join(k)
+        elif stage == 1:
+            step.set_lengths(first, last)
+
+
+class Vectors(_Family):
+    """Tensors of fewer than two dimensions."""
+
+    stages = 2
+
+    def prepare(self, step: Step, first: int, last: int) -> None:
+        """Read the exponents of averages that are stored in float16."""
+        if self.constants["HALVED"]:
+            exponents = [step.placeholder(k)[0] for k in range(first, last)]
+            step.results[first:last, UNSCALING] = np.exp2(-np.array(exponents, np.float64))
+
+    def finish(self, stage: int, step: Step, first: int, last: int) -> None:
+        """Find how far the step goes, and the powers of two that averages are stored with."""
+        if stage == 0:
+            step.set_lengths(first, last)
+            if self.constants["HALVED"]:
+                step.set_exponents(first, last)
+
+
+def _run_units(run: Any, stage: int, begin: int, tables: tuple[Any, ...], first: int, last: int) -> None:
+    run(stage, begin + first, begin + last, *tables)
+
+
+def _ranges(sizes: Any, alone: Any) -> list[tuple[int, int]]:
+    """Ranges of consecutive tensors of about `RANGE_ELEMENTS` together, without those that are done alone."""
+    found: list[tuple[int, int]] = []
+    elements = RANGE_ELEMENTS
+    for k, (size, skipped) in enumerate(zip(sizes.tolist(), alone.tolist(), strict=True)):
+        if skipped:
+            elements = RANGE_ELEMENTS
+        elif elements + size > RANGE_ELEMENTS:
+            found.append((k, k + 1))
+            elements = size
+        else:
+            found[-1] = (found[-1][0], k + 1)
+            elements += size
+    return found

@@ -1,0 +1,155 @@
+"""Parameters of two or more dimensions: row and column averages over the last two axes, in three passes.
+
+Work comes in units: a range of whole small matrices, or a block of rows and a tile of columns of one large matrix.
+How a tensor is cut depends on its shape alone, and partial sums are added in the order of the units, so that
+the number of threads changes no bit. No unit needs more memory than a tile's width.
+
+The constants at the top are replaced where other types are wanted; see `tinyms_core.kernels.specialized`.
+"""
+
+import numpy as np
+from numba import njit
+
+from tinyms_adafactor.layout import (
+    BLOCK,
+    BLOCKS,
+    COLUMNS_AT,
+    EPS,
+    KEPT,
+    LENGTH,
+    MEANS_AT,
+    MEMORY,
+    ROWS_AT,
+    SCALE,
+    SHRINKING,
+    TILE,
+    TILE_WIDTH,
+    TILES,
+    M,
+    N,
+)  # fmt: skip
+from tinyms_core.kernels.memory import accumulate, loader, storer
+
+PARAMETER = "float32"
+GRADIENT = "float32"
+COMPUTE = "float32"
+AVERAGED = False
+
+OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract"}}
+C = getattr(np, COMPUTE)
+LARGEST = float(np.finfo(COMPUTE).max)
+
+_load_w, _store_w = loader(PARAMETER, COMPUTE, 0), storer(PARAMETER, COMPUTE, 0)
+_load_g = loader(GRADIENT, COMPUTE, 1)
+_load_r, _store_r = loader(COMPUTE, COMPUTE, 2), storer(COMPUTE, COMPUTE, 2)
+_load_c, _store_c = loader(COMPUTE, COMPUTE, 3), storer(COMPUTE, COMPUTE, 3)
+_load_m, _store_m = loader(COMPUTE, COMPUTE, 4), storer(COMPUTE, COMPUTE, 4)
+
+
+@njit(**OPTIONS)
+def _averaged(before, mean, memory, eps):
+    """An average as it is stored: one that is finite but beyond the dtype becomes the largest number there."""
+    value = memory * np.float64(before) + (1.0 - memory) * (mean + eps)
+    return C(LARGEST) if LARGEST < value < np.inf else C(value)
+
+
+@njit(**OPTIONS)
+def _square_row(a_w, a_g, at, width, scale, columns):
+    """Add the squares of a row of the gradient to the columns; returns the row's sum and that of the parameter."""
+    total, weight = 0.0, 0.0
+    for j in range(width):
+        g = np.float64(_load_g(a_g, at + j) * scale)
+        square = g * g
+        columns[j] += square
+        total = accumulate(total, square)
+        w = np.float64(_load_w(a_w, at + j))
+        weight = accumulate(weight, w * w)
+    return total, weight
+
+
+@njit(**OPTIONS)
+def _measure_row(a_g, at, width, factor, factors):
+    """The sum of the squares of a row of the direction."""
+    total = 0.0
+    for j in range(width):
+        u = np.float64(_load_g(a_g, at + j) * factor * factors[j])
+        total = accumulate(total, u * u)
+    return total
+
+
+@njit(**OPTIONS)
+def _apply_row(a_w, a_g, a_m, at, width, factor, factors, shrinking, length, kept, new):
+    """The new parameter, and the average of its changes where there is one."""
+    for j in range(width):
+        w = _load_w(a_w, at + j)
+        change = length * (_load_g(a_g, at + j) * factor * factors[j])
+        if AVERAGED:
+            change = kept * _load_m(a_m, at + j) + new * change
+            _store_m(a_m, at + j, change)
+        _store_w(a_w, at + j, w - (shrinking * w + change))
+
+
+@njit(**OPTIONS)
+def run_units(stage, first, last, units, shapes, addresses, groups, numbers, partials, sums, results):
+    """Do a range of units' part of a pass.
+
+    The first pass finds the averages, as far as a unit has all of a row or column, else partial sums, and the sum of
+    the parameter's squares; the second the sum of the direction's squares; the third writes.
+    """
+    columns, factors = np.empty(TILE_WIDTH), np.empty(TILE_WIDTH, C)
+    for u in range(first, last):
+        k, i0, i1, j0, width = units[u, 0], units[u, 3], units[u, 4], units[u, 5], units[u, 6] - units[u, 5]
+        n, m, blocks, tiles, means_at = (
+            shapes[k, N], shapes[k, M], shapes[k, BLOCKS], shapes[k, TILES], shapes[k, MEANS_AT],
+        )  # fmt: skip
+        a_w, a_g, a_r, a_c, a_m = (
+            addresses[k, 0], addresses[k, 1], addresses[k, 2], addresses[k, 3], addresses[k, 4],
+        )  # fmt: skip
+        s = groups[k]
+        scale, memory, eps = C(numbers[s, SCALE]), numbers[s, MEMORY], numbers[s, EPS]
+        kept, new = C(numbers[s, KEPT]), C(1.0 - numbers[s, KEPT])
+        shrinking, length = C(results[k, SHRINKING]), C(results[k, LENGTH])
+        found, weight = 0.0, 0.0
+        for b in range(units[u, 1], units[u, 2]):
+            mean = 0.0
+            if stage == 0:
+                columns[:width] = 0.0
+            else:
+                if means_at >= 0:
+                    mean = partials[means_at + b]
+                else:
+                    for i in range(n):
+                        mean += np.float64(_load_r(a_r, b * n + i))
+                    mean /= n
+                for j in range(width):
+                    column = np.float64(_load_c(a_c, b * m + j0 + j))
+                    # Zero is the average where every gradient has been zero.
+                    factors[j] = C(1.0 / np.sqrt(column)) if column != 0.0 else C(0.0)
+            for i in range(i0, i1):
+                at, row = (b * n + i) * m + j0, b * n + i
+                if stage == 0:
+                    total, more = _square_row(a_w, a_g, at, width, scale, columns)
+                    weight += more
+                    if tiles == 1:
+                        _store_r(a_r, row, _averaged(_load_r(a_r, row), total / m, memory, eps))
+                    else:
+                        partials[shapes[k, ROWS_AT] + (b * tiles + j0 // shapes[k, TILE]) * n + i] = total
+                    continue
+                share = np.float64(_load_r(a_r, row))
+                factor = scale * (C(1.0 / np.sqrt(share / mean)) if share != 0.0 else C(0.0))
+                if stage == 1:
+                    found += _measure_row(a_g, at, width, factor, factors)
+                else:
+                    _apply_row(a_w, a_g, a_m, at, width, factor, factors, shrinking, length, kept, new)
+            if stage == 0:
+                at = shapes[k, COLUMNS_AT] + (b * blocks + i0 // shapes[k, BLOCK]) * m + j0
+                for j in range(width):
+                    if blocks == 1:
+                        place = b * m + j0 + j
+                        _store_c(a_c, place, _averaged(_load_c(a_c, place), columns[j] / n, memory, eps))
+                    else:
+                        partials[at + j] = columns[j]
+        if stage == 0:
+            sums[u, 0] = weight
+        elif stage == 1:
+            sums[u, 1] = found
