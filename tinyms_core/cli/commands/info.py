@@ -84,8 +84,14 @@ def _state(spec: OptimizerSpec) -> Table:
         "scalar": "one number",
         "singleton": "one number, shape (1,)",
     }
-    rows = [(slot.name, slot.prefix, slot.initial, shapes[slot.shape]) for slot in spec.state]
-    title = f"State ({spec.state_bytes_per_element():g} bytes for each element of a float32 parameter)"
+    rows = []
+    for slot in spec.state:
+        only = f", only with {slot.given}" if slot.given else ""
+        rows.append((slot.name, slot.prefix, slot.initial, shapes[slot.shape] + only))
+    size = f"{spec.state_bytes_per_element():g} bytes for each element of a float32 parameter"
+    if any(slot.per_parameter and slot.shape != "like" for slot in spec.state):
+        size = f"{spec.state_bytes((1024, 1024)):,} bytes for a float32 parameter of 1024 x 1024"
+    title = f"State ({size})"
     if spec.capabilities.wraps_optimizer:
         title = "State (beside that of the optimizer that it is around)"
     return _filled(title, ("name", "in checkpoints", "starts at", "shape"), rows)
