@@ -88,8 +88,19 @@ def _row(name: str, spec: OptimizerSpec) -> tuple[str, ...]:
         "kernel, not run" if "Ascend" in kernels else f"{graph}, not run" if "graph" in can.modes else _NONE,
         _NONE if can.sparse == "none" else can.sparse,
         "yes" if "bfloat16" in can.dtypes else _NONE,
-        "the inner one's" if can.wraps_optimizer else f"{spec.state_bytes_per_element('float32'):g}",
+        "the inner one's" if can.wraps_optimizer else _state_bytes(spec),
     )
+
+
+def _state_bytes(spec: OptimizerSpec) -> str:
+    """State for each element of a large float32 matrix, and with the arguments that add some."""
+    edge = 1024
+    plain = spec.state_bytes((edge, edge)) / edge**2
+    text = f"{plain:.2g}"
+    for slot in spec.state:
+        if slot.given:
+            text += f", with {slot.given} {spec.state_bytes((edge, edge), **{slot.given: 0.5}) / edge**2:.2g}"
+    return text
 
 
 def readme() -> str:
