@@ -5,7 +5,7 @@ from __future__ import annotations
 import mindspore
 import numpy as np
 import pytest
-from mindspore import Parameter, Tensor
+from mindspore import Parameter, Tensor, nn
 from mindspore.common.sparse_tensor import RowTensorInner
 
 from tinyms_core import Capabilities, Hyperparameter, Optimizer, OptimizerSpec, StateSlot, rule
@@ -149,3 +149,29 @@ def test_values_without_indices_are_explained():
     optimizer = Lazy([parameter("table", np.ones((3, 2)))], learning_rate=0.5)
     with pytest.raises(ValueError, match=r"'table' has shape \(1, 2\).*without its indices"):
         optimizer((tensor([[1.0, 1.0]]),))
+
+
+class Called(nn.Cell):
+    """A graph in which rows are put together and the optimizer is called."""
+
+    def __init__(self, optimizer):
+        super().__init__(auto_prefix=False)
+        self.optimizer = optimizer
+
+    def construct(self, indices, values):
+        return self.optimizer(((indices, values, (3, 2)),))
+
+
+@pytest.mark.parametrize("cls", [Lazy, Exact])
+def test_a_graph_with_rows_goes_on_from_loaded_parameters(cls):
+    indices, values = Tensor([1, 1], mindspore.int32), tensor([[1.0, 1.0]] * 2)
+    mindspore.set_context(mode=mindspore.GRAPH_MODE)
+    try:
+        table = parameter("table", np.ones((3, 2)))
+        call = Called(cls([table], learning_rate=0.5))
+        call(indices, values)
+        mindspore.load_param_into_net(call, {"table": parameter("table", np.full((3, 2), 8.0))})
+        call(indices, values)
+    finally:
+        mindspore.set_context(mode=mindspore.PYNATIVE_MODE)
+    assert table.asnumpy().tolist() == [[8.0, 8.0], [6.5, 6.5], [8.0, 8.0]]

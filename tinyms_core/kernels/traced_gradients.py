@@ -95,6 +95,17 @@ def densified_rows(
     return prepared(result, parameter, kind, decay, reciprocal, False, centers, scales)
 
 
+def refuse(refused: Any, message: str) -> Any:
+    """Raise a ValueError where a condition holds, in a graph when it runs; what comes after has to hang on the result.
+
+    It is a function of its own because MindSpore keeps, in a graph that itself branches, the memory that Parameters
+    had when it was compiled: `load_param_into_net` would not reach it.
+    """
+    if refused:
+        raise ValueError(message)
+    return refused
+
+
 # A graph tells dense gradients and rows apart by overloading: an `if` on them crashes its compiler. Each gives
 # how many rows are outside the table: the number 0 where that is known when the graph is compiled.
 check_gradient = ops.MultitypeFuncGraph("check_gradient")

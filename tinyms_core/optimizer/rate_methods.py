@@ -6,6 +6,7 @@ from typing import Any
 
 from mindspore import Parameter, nn, ops
 
+from tinyms_core.kernels.traced_gradients import refuse
 from tinyms_core.optimizer.validation import describe
 
 
@@ -27,14 +28,14 @@ class RateMethods(nn.Cell):
             >>> float(optimizer.get_lr().asnumpy())
             0.5
         """
+        step = self.global_step
         if self.rate_limit > 0:
-            if self.global_step[0] >= self.rate_limit:
-                raise ValueError(self.rate_limit_message)
+            step = ops.depend(step, refuse(step[0] >= self.rate_limit, self.rate_limit_message))
         if not self.is_group_lr:
-            return self.rates[0](self.global_step, False)
+            return self.rates[0](step, False)
         result: Any = ()
         for i in range(self.param_length):
-            result += (self.rates[self.rate_index[i]](self.global_step, False),)
+            result += (self.rates[self.rate_index[i]](step, False),)
         return result
 
     def next_step(self) -> Any:

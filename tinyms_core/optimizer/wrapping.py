@@ -13,7 +13,7 @@ from mindspore import Parameter, Tensor, context, nn, ops
 
 from tinyms_core.kernels.factor import analyse_factor
 from tinyms_core.kernels.rule import Rule
-from tinyms_core.kernels.traced_gradients import check_gradient, decayed, scaled
+from tinyms_core.kernels.traced_gradients import check_gradient, decayed, refuse, scaled
 from tinyms_core.optimizer.base import Optimizer, checked_hyperparameters
 from tinyms_core.optimizer.host_factors import HostFactors
 from tinyms_core.optimizer.host_gradients import HostGradients
@@ -274,13 +274,13 @@ class WrappingOptimizer(nn.Optimizer):  # type: ignore[misc]
         """One step as operators."""
         if len(gradients) != self.param_length:
             raise ValueError(f"got {len(gradients)} gradient(s) for {self.param_length} parameter(s)")
+        done = self.global_step
         if self.rate_limit > 0:
-            if self.global_step[0] >= self.rate_limit:
-                raise ValueError(self.rate_limit_message)
+            done = ops.depend(done, refuse(done[0] >= self.rate_limit, self.rate_limit_message))
         for i in range(self.param_length):
             check_gradient(self.parameters[i], gradients[i], self.gradient_names[i], False)
         pairs = self.wrapped_scalars()
-        step = ops.cast(self.global_step, self.wide_type).reshape(()) + 1
+        step = ops.cast(done, self.wide_type).reshape(()) + 1
         seen: Any = ()
         for i in range(self.param_length):
             gradient = gradients[i]

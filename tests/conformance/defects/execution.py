@@ -91,6 +91,16 @@ class StaleBuffers(ThroughViews, SoundMomentum):
         self.views = [None] * len(self.parameters)
 
 
+@planted("A graph branches, and keeps the memory that it was compiled with.", "survives_rebinding", modes=("graph",))
+class BranchesInGraphs(SoundMomentum):
+    _classic = False
+
+    def construct(self, gradients: Any) -> Any:
+        if self.global_step[0] >= 1000:
+            raise ValueError("no more than 1000 steps")
+        return super().construct(gradients)
+
+
 @planted("Memory is written while operators that read it are queued.", "pending_work_not_overtaken")
 class Overtakes(SoundMomentum):
     def _set_execution(self) -> None:
