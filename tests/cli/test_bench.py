@@ -18,7 +18,7 @@ from tinyms_core.cli.bench.peers import CellStep, mindspore_peer, torch_peer
 from tinyms_core.cli.bench.shapes import SHAPE_SETS
 from tinyms_core.cli.bench.timing import WARM_UP, Times, race
 from tinyms_core.cli.bench.traffic import Passes, step_bytes
-from tinyms_core.registry.api import get_optimizer, optimizer_info
+from tinyms_core.registry.api import get_optimizer, list_optimizers, optimizer_info
 from tinyms_core.registry.specs import StateSlot
 
 
@@ -124,6 +124,16 @@ def test_peers_can_be_left_out(run):
     result = run("bench", "momentum", "--shapes", "small", "--steps", "1", "--no-peers", "--json", "-")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["results"][0]["peers"] == {}
+
+
+def test_all_is_every_optimizer(run, monkeypatch):
+    asked = []
+    monkeypatch.setattr("tinyms_core.cli.commands.bench._measure_all", lambda names, *rest: asked.extend(names) or [])
+    assert run("bench", "--all").exit_code == 0
+    assert asked == list_optimizers()
+    refused = run("bench", "adam", "--all")
+    assert refused.exit_code == 2
+    assert "leave out adam, or --all" in refused.stderr
 
 
 def test_threads_are_limited_for_the_run_alone(run, tiny_shapes, monkeypatch):

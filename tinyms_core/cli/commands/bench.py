@@ -25,6 +25,7 @@ _DEFAULT_SHAPES: Final = ("large", "small")
 
 @click.command(cls=Command)
 @click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="Every optimizer that is installed, as without a NAME.")
 @click.option(
     "--shapes",
     "set_names",
@@ -41,6 +42,7 @@ _DEFAULT_SHAPES: Final = ("large", "small")
 @json_file_option
 def bench(
     names: tuple[str, ...],
+    every: bool,
     set_names: tuple[str, ...],
     steps: int,
     peers: bool,
@@ -68,6 +70,8 @@ def bench(
       tinyms-optim bench --shapes all --no-peers --threads 1
       tinyms-optim bench lars --around adam
     """
+    if every and names:
+        raise click.UsageError(f"--all is for every optimizer; leave out {', '.join(names)}, or --all")
     chosen = [SHAPE_SETS[name]() for name in (SHAPE_SETS if _ALL in set_names else dict.fromkeys(set_names))]
     asked = list(dict.fromkeys(names)) or _all_plain()
     for name in asked:
