@@ -127,7 +127,7 @@ def run_case(spec: OptimizerSpec, case: Case, expected: str = "") -> tuple[Check
         status=status,
         reason=reason,
         seconds=round(time.perf_counter() - began, 4),
-        largest_error=precision.largest,
+        largest_errors=precision.largest,
     )
     return result, error
 
