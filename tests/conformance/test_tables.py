@@ -9,11 +9,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from mindspore import nn
 
 import tinyms_core
 from tests.conformance.defects import tables
 from tests.conformance.defects.sound import SoundMomentum
 from tinyms_core.conformance import PeerOptions, Refused, run_checks
+from tinyms_core.conformance.peers import peer_class
+from tinyms_core.conformance.runner import subject_of
 from tinyms_core.registry import InvalidSpecError, OptimizerSpec, optimizer_info
 from tinyms_core.registry.probe import resolve
 
@@ -26,6 +29,16 @@ def test_every_optimizer_has_its_tables(spec: OptimizerSpec) -> None:
     # What an optimizer around another one computes has no peer that runs.
     fields = FIELDS[:2] if spec.capabilities.wraps_optimizer else FIELDS
     assert all(resolve(getattr(spec, field)) for field in fields)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_nothing_is_missing_for_which_the_kit_would_skip_a_check(spec: OptimizerSpec) -> None:
+    if spec.capabilities.wraps_optimizer:
+        pytest.skip("it has neither a peer nor a kernel for a whole step")
+    subject = subject_of(spec, "pynative", "float32")
+    assert issubclass(peer_class(subject), nn.Optimizer)
+    assert subject.optimizer_class.rule or subject.optimizer_class.update.host
+    assert spec.distribution
 
 
 def test_tables_are_read_without_mindspore() -> None:
