@@ -40,7 +40,8 @@ class Refused:
         value: the value, or a `Made`.
         error: the exception, exactly; not a class that it is derived from.
         message: a regular expression that its message must match somewhere, beside naming the argument.
-        beside: other arguments that are given with it, where it is the two together that contradict each other.
+        beside: other arguments that are given with it, where it is the two together that contradict each other, or
+            the flag that the argument needs (``Hyperparameter.only_with``).
 
     Raises:
         TypeError: ``error`` is not a class of exceptions.
