@@ -111,6 +111,7 @@ class TracedStep(nn.Cell):
             outside = check_gradient(self.parameters[i], gradients[i], self.traced_names[i], self.traced_sparse)
             if self.traced_sparse:
                 step = ops.depend(step, refuse(outside > 0, self.traced_outside[i]))
+        gradients = self.precondition(gradients)
         slots: Any = ()
         values: Any = ()
         for k in range(self.traced_group_count):
