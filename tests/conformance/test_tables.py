@@ -22,8 +22,9 @@ SPECS = [optimizer_info(name) for name in tinyms_core.list_optimizers()]
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 def test_every_optimizer_has_its_tables(spec: OptimizerSpec) -> None:
-    # What an optimizer around another one computes has no peer that runs.
-    fields = FIELDS[:2] if spec.capabilities.wraps_optimizer else FIELDS
+    # What an optimizer around another one, or of a network, computes has no peer that runs.
+    peerless = spec.capabilities.wraps_optimizer or spec.capabilities.consumes_network
+    fields = FIELDS[:2] if peerless else FIELDS
     assert all(resolve(getattr(spec, field)) for field in fields)
 
 
