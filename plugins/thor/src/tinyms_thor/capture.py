@@ -44,27 +44,32 @@ class Probe(nn.Cell):
         return ops.zeros_like(inputs), ops.depend(dout, seen), ops.zeros_like(step)
 
 
-class SeenProduct(nn.Cell):
-    """An operator of an input and a weight, looked at."""
+class Seen(nn.Cell):
+    """An operator of a layer, looked at; how its arguments lie is the subclass's."""
 
     def __init__(self, operator: Any, curvature: Curvature, step: Parameter) -> None:
         super().__init__(auto_prefix=False)
         self.operator = operator
         self.probe = Probe(curvature)
         self.step = step
+        self._curvature = curvature
+
+    def __call__(self, *arguments: Any) -> Any:
+        # A graph is made of `construct`; in PyNative, steps that nothing is seen at do without the probe.
+        if not self._curvature.due(int(self.step.asnumpy()[0])):
+            return self.operator(*arguments)
+        return super().__call__(*arguments)
+
+
+class SeenProduct(Seen):
+    """An operator of an input and a weight, looked at."""
 
     def construct(self, inputs: Any, weight: Any) -> Any:
         return self.probe(inputs, self.operator(inputs, weight), self.step)
 
 
-class SeenGather(nn.Cell):
+class SeenGather(Seen):
     """An operator that picks rows of a table, looked at."""
-
-    def __init__(self, operator: Any, curvature: Curvature, step: Parameter) -> None:
-        super().__init__(auto_prefix=False)
-        self.operator = operator
-        self.probe = Probe(curvature)
-        self.step = step
 
     def construct(self, table: Any, ids: Any, axis: Any) -> Any:
         return self.probe(ids, self.operator(table, ids, axis), self.step)
@@ -82,12 +87,12 @@ class Place:
 
     layer: nn.Cell
     attribute: str
-    seen: Callable[..., nn.Cell]
+    seen: Callable[..., Seen]
 
     @property
     def occupied(self) -> bool:
         """Whether somebody looks already."""
-        return isinstance(getattr(self.layer, self.attribute), SeenProduct | SeenGather)
+        return isinstance(getattr(self.layer, self.attribute), Seen)
 
     def attach(self, curvature: Curvature, step: Parameter) -> Callable[[], None]:
         """Look at the operator from now on.
