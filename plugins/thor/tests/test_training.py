@@ -210,6 +210,7 @@ def test_model_trains_it(mode, scale):
         batches = dataset.NumpySlicesDataset((IMAGES, LABELS), ["image", "label"], shuffle=False).batch(8)
         model.train(5, batches, dataset_sink_mode=False)
         weights = values_of(net)
+        assert model.eval(batches, dataset_sink_mode=False)["accuracy"] > 0.3
     require_close(weights, eager()[0], 2e-4)
 
 
@@ -430,6 +431,35 @@ def test_it_is_not_copied():
         copy.deepcopy(optimizer)
     with pytest.raises(TypeError, match="belongs to its network and cannot be pickled"):
         pickle.dumps(optimizer)
+
+
+@pytest.mark.parametrize(("batch_size", "told"), [(4, False), (8, False), (5, True)])
+def test_another_batch_size_is_told_of_once(batch_size, told):
+    net = nn.SequentialCell(nn.Dense(3, 3), nn.LayerNorm((3,)), nn.Dense(3, 2))
+    optimizer = thor(net, batch_size=batch_size)
+    gradient = mindspore.grad(lambda x: net(x).mean(), None, optimizer.parameters)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            optimizer(gradient(Tensor(numbers(1, 8, 3))))
+    messages = [str(w.message) for w in caught if "'batch_size'" in str(w.message)]
+    assert len(messages) == told
+    assert all("'batch_size' is 5, and the layer of '0.weight' saw 8 rows" in message for message in messages)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_network_that_was_compiled_before_is_seen_as_well(mode):
+    net = make_network()
+    with running(mode):
+        call = mindspore.jit(net.construct) if mode == "jit" else net
+        before = call(Tensor(IMAGES)).asnumpy()
+        optimizer = thor(net)
+        assert np.array_equal(call(Tensor(IMAGES)).asnumpy(), before)
+        step = stepper(mode, net, optimizer)
+        for _ in range(5):
+            step(Tensor(IMAGES), Tensor(LABELS))
+        weights = values_of(net)
+    require_close(weights, eager()[0], 2e-4)
 
 
 def test_frozen_layers_are_left_alone():

@@ -56,12 +56,14 @@ class Curvature:
         name: the weight's name, for warnings.
         kind: what is computed.
         options: of the optimizer.
+        batch_told: whether to warn where what is seen is not of the batch size that the user says.
     """
 
-    def __init__(self, name: str, kind: Kind, options: Options) -> None:
+    def __init__(self, name: str, kind: Kind, options: Options, batch_told: bool = False) -> None:
         self.name = name
         self.kind = kind
         self.options = options
+        self._batch_told = batch_told
         self._sums: Sums | None = None
         # Whether the last refresh failed, so that the next step tries again.
         self._waiting = False
@@ -123,6 +125,12 @@ class Curvature:
                 "as it was; gradients must come from the network that thor was built from",
             )
             return None
+        if self._batch_told and sums.samples % self.options.batch_size:
+            self._warn(
+                "batch",
+                f"'batch_size' is {self.options.batch_size}, and the layer of {self.name!r} saw {sums.samples} rows, "
+                "which is no multiple of it; layer normalizations are scaled by it",
+            )
         a, g = sums.factors(self.options.loss_scale)
         self._waiting = not (np.isfinite(a).all() and np.isfinite(g).all())
         if self._waiting:

@@ -49,9 +49,13 @@ class Thor(Optimizer):
             batch_size=int(arguments["batch_size"]),
         )
         _tell_of_blocks(self.name, layers)
-        self.curvatures = {layer.name: Curvature(layer.weight.name, layer.kind, options) for layer in layers}
-        curved = {id(layer.weight): CurvedGradient(self.curvatures[layer.name], layer.weight) for layer in layers}
         normalized = find_normalized(net)
+        # The first layer tells of a wrong batch size, where that is read at all.
+        self.curvatures = {
+            layer.name: Curvature(layer.weight.name, layer.kind, options, bool(normalized) and layer is layers[0])
+            for layer in layers
+        }
+        curved = {id(layer.weight): CurvedGradient(self.curvatures[layer.name], layer.weight) for layer in layers}
         self.conditioners = nn.CellList(
             [_conditioner(parameter, curved, normalized, options) for parameter in self.parameters], auto_prefix=False
         )
