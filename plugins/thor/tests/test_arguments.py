@@ -88,6 +88,12 @@ def test_what_would_be_without_effect_is_refused_by_name(change, error, message)
         tinyms_core.create_optimizer("thor", nn.Dense(2, 2), **given, **change)
 
 
+def test_nothing_is_built_around_it():
+    optimizer = build(nn.Dense(2, 2))
+    with pytest.raises(TypeError, match=r"lars: 'optimizer' must be one of parameters; Thor is built from a network"):
+        tinyms_core.get_optimizer("lars")(optimizer)
+
+
 def test_parameters_are_no_network():
     with pytest.raises(TypeError, match=r"thor: 'net' must be a network"):
         tinyms_core.create_optimizer(
