@@ -84,7 +84,7 @@ def test_all_is_every_optimizer(run, monkeypatch):
 
     def run_checks(optimizer, *, progress, **named):
         asked.append(optimizer)
-        return [replace(_result("passed"), optimizer=optimizer, largest_error=3e-7)]
+        return [replace(_result("passed"), optimizer=optimizer, largest_errors={"float32": 3e-7})]
 
     monkeypatch.setattr(conformance, "run_checks", run_checks)
     result = run("check", "--all", "-k", "golden")

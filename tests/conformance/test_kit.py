@@ -566,6 +566,21 @@ def test_results_are_kept_for_each_class() -> None:
     assert One.results is not Other.results
 
 
+def test_a_number_of_results_may_be_required() -> None:
+    class Counted(OptimizerConformance):
+        optimizer = SOUND
+
+    (result,) = run_checks(SOUND, checks=["unknown_keyword_raises"])
+    cases = len(cases_for(SOUND.capabilities))
+    Counted.results.extend([result] * (cases - 1))
+    with pytest.raises(pytest.skip.Exception, match="only a selection of the checks ran"):
+        Counted.require_counts(passed=cases)
+    Counted.results.append(result)
+    Counted.require_counts(passed=cases)
+    with pytest.raises(CheckFailure, match=f"results by status are {{'passed': {cases}}}, expected"):
+        Counted.require_counts(passed=cases - 1, skipped=1)
+
+
 PLUGIN_TEST = """
 from tinyms_core.conformance import OptimizerConformance
 from tinyms_core.examples import SignDescent

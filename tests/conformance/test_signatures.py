@@ -9,6 +9,11 @@ import pytest
 import tinyms_core
 
 SIGNATURES = {
+    "adafactor": (
+        "(params, learning_rate=None, eps=(1e-30, 0.001), clip_threshold=1.0, decay_rate=0.8, beta1=None, "
+        "weight_decay=0.0, scale_parameter=True, relative_step=True, warmup_init=False, compression=False, "
+        "loss_scale=1.0)"
+    ),
     "adagrad": "(params, accum=0.1, learning_rate=0.001, update_slots=True, loss_scale=1.0, weight_decay=0.0)",
     "adam": (
         "(params, learning_rate=0.001, beta1=0.9, beta2=0.999, eps=1e-08, "

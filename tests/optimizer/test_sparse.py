@@ -151,6 +151,40 @@ def test_values_without_indices_are_explained():
         optimizer((tensor([[1.0, 1.0]]),))
 
 
+class Words(nn.Cell):
+    """A network with an embedding, whose gradient is a RowTensor in a graph."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.EmbeddingLookup(10, 3, param_init="ones", sparse=True)
+
+    def construct(self, words):
+        return self.table(words).sum()
+
+
+@pytest.mark.parametrize("cls", [Lazy, Exact])
+def test_gradients_of_an_embedding_are_taken_and_applied_in_one_graph(cls):
+    words = Tensor([1, 4, 1], mindspore.int32)
+    expected = np.ones((10, 3))
+    expected[[1, 4]] = [[0.0] * 3, [0.5] * 3]
+    in_graph, in_function = Words(), Words()
+    mindspore.set_context(mode=mindspore.GRAPH_MODE)
+    try:
+        nn.TrainOneStepCell(in_graph, cls(in_graph.trainable_params(), learning_rate=0.5))(words)
+    finally:
+        mindspore.set_context(mode=mindspore.PYNATIVE_MODE)
+    optimizer = cls(in_function.trainable_params(), learning_rate=0.5)
+    gradients_of = mindspore.grad(in_function, None, optimizer.parameters)
+
+    @mindspore.jit
+    def step(words):
+        return optimizer(gradients_of(words))
+
+    step(words)
+    for network in (in_graph, in_function):
+        np.testing.assert_allclose(network.table.embedding_table.asnumpy(), expected)
+
+
 class Called(nn.Cell):
     """A graph in which rows are put together and the optimizer is called."""
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tinyms_core.conformance.catalog import ONCE, CheckFailure, CheckSkipped, check
+from tinyms_core.conformance.combinations import with_flag_for
 from tinyms_core.conformance.compare import require, require_same
 from tinyms_core.conformance.subject import Subject
 from tinyms_core.conformance.tables import Made, Refused
@@ -18,7 +19,7 @@ from tinyms_core.registry.hyperparameters import Hyperparameter
 from tinyms_core.registry.probe import resolve
 
 _PARAMS = "params"
-_NUMBERS = ("float", "number", "int", "rate", "decay")
+_NUMBERS = ("float", "number", "int", "floats", "rate", "decay")
 
 
 @check("Construction", ONCE)
@@ -27,7 +28,8 @@ def check_declared_refusals(subject: Subject) -> None:
     table = declared_table(subject, "refused", Refused)
     own = subject.declared.hyperparameters
     for declared in own:
-        _require_covered(declared, [entry for entry in table if entry.argument == declared.name and not entry.beside])
+        entries = [entry for entry in table if entry.argument == declared.name]
+        _require_covered(declared, [entry for entry in entries if _blames_alone(entry, declared)])
     known = {_PARAMS, _first_argument(subject), *(h.name for h in own)}
     for entry in table:
         unknown = sorted({entry.argument, *entry.beside} - known)
@@ -53,6 +55,11 @@ def declared_table(subject: Subject, field: str, kind: type) -> tuple[Any, ...]:
     return tuple(found)
 
 
+def _blames_alone(entry: Refused, declared: Hyperparameter) -> bool:
+    """Whether the argument itself is wrong, not what it is given with; the flag that it needs is no such thing."""
+    return not entry.beside or (bool(declared.only_with) and entry.beside == with_flag_for(declared, {}))
+
+
 def _require_covered(declared: Hyperparameter, entries: list[Refused]) -> None:
     what = f"the table of refused arguments has no row for {declared.name!r} with"
     require(any(entry.error is TypeError for entry in entries), f"{what} a value of a wrong type (TypeError)")
@@ -62,9 +69,13 @@ def _require_covered(declared: Hyperparameter, entries: list[Refused]) -> None:
 
 
 def _outside(value: Any, declared: Hyperparameter) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    # NaN is in no interval, but says nothing about this one.
-    return is_number and value == value and not inside(value, declared)
+    numbers = value if declared.kind == "floats" and isinstance(value, tuple | list) else (value,)
+    return any(_is_number(number) and not inside(number, declared) for number in numbers)
+
+
+def _is_number(value: Any) -> bool:
+    # NaN is in no interval, but says nothing about one.
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
 
 
 def _first_argument(subject: Subject) -> str:
@@ -120,5 +131,7 @@ def check_declared_acceptances(subject: Subject) -> None:
         except (TypeError, ValueError) as error:
             raise CheckFailure(f"{what}: refused, and the table has it as accepted: {error}") from error
         configured = optimizer.get_config()
+        several = {h.name for h in subject.spec.hyperparameters if h.kind == "floats"}
         for name, value in made.items():
-            require(configured[name] == value, f"{what}: the configuration has {name}={configured[name]!r}")
+            right = tuple(value) if name in several else value
+            require(configured[name] == right, f"{what}: the configuration has {name}={configured[name]!r}")

@@ -98,7 +98,7 @@ def compare_with_oracle(
         if parameters:
             what = f"{name} of {dtype} {when}"
             if dtype not in NARROW:
-                note(snapshot.parameters[name], oracle.parameters[name])
+                note(snapshot.parameters[name], oracle.parameters[name], dtype)
             require_parameter(snapshot.parameters[name], oracle.parameters[name], dtype, what, allowance)
         for slot in spec.state if state else ():
             full = slot.parameter_name(name)
@@ -107,7 +107,7 @@ def compare_with_oracle(
                 expected = expected if slot.per_parameter else np.full(actual.shape, expected)
                 kind = oracle.state_dtype(slot, place)
                 if slot.per_parameter and kind not in NARROW:
-                    note(actual, expected)
+                    note(actual, expected, dtype)
                 own = None if allowance is None else partial(allowance, slot.name)
                 require_parameter(actual, expected, kind, f"state {full} {when}", own)
         if dtype in NARROW:

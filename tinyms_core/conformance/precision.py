@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,11 @@ class Precision:
     """What comparisons with the oracle have seen.
 
     Attributes:
-        largest: the largest error, relative to the larger of the element and its tensor's root mean square; None
-            before the first comparison.
+        largest: by the dtype of parameters, the largest error, relative to the larger of the element and its
+            tensor's root mean square.
     """
 
-    largest: float | None = None
+    largest: dict[str, float] = field(default_factory=dict)
 
 
 _current: ContextVar[Precision | None] = ContextVar("tinyms_precision", default=None)
@@ -39,8 +39,8 @@ def measured() -> Iterator[Precision]:
         _current.reset(token)
 
 
-def note(actual: Any, expected: Any) -> None:
-    """Take down the error of a tensor; where either side is not finite there is none to speak of."""
+def note(actual: Any, expected: Any, dtype: str) -> None:
+    """Take down the error of a parameter of a dtype, or of its state; where a side is not finite there is none."""
     seen = _current.get()
     one, other = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
     if seen is None or not one.size or one.shape != other.shape:
@@ -49,4 +49,4 @@ def note(actual: Any, expected: Any) -> None:
         error = np.where(one == other, 0.0, np.abs(one - other) / magnitude(other))
     finite = error[np.isfinite(error)]
     if finite.size:
-        seen.largest = max(seen.largest or 0.0, float(finite.max()))
+        seen.largest[dtype] = max(seen.largest.get(dtype, 0.0), float(finite.max()))

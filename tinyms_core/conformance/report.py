@@ -70,13 +70,13 @@ def largest_errors(results: Iterable[CheckResult]) -> dict[str, float]:
     Example:
         >>> from tinyms_core.conformance import CheckResult, largest_errors
         >>> common = ("golden_state", "Numbers", "adam", "CPU", "pynative", "float32", "passed", "", 0.25)
-        >>> largest_errors([CheckResult(*common, 1e-07), CheckResult(*common, 3e-07)])
+        >>> largest_errors([CheckResult(*common, {"float32": 1e-07}), CheckResult(*common, {"float32": 3e-07})])
         {'float32': 3e-07}
     """
     found: dict[str, float] = {}
     for result in results:
-        if result.largest_error is not None:
-            found[result.dtype] = max(result.largest_error, found.get(result.dtype, 0.0))
+        for dtype, error in result.largest_errors.items():
+            found[dtype] = max(error, found.get(dtype, 0.0))
     return found
 
 

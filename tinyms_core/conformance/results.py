@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 Status = Literal["passed", "failed", "skipped", "expected_failure", "unexpected_pass"]
@@ -33,9 +34,9 @@ class CheckResult:
             a check that was expected to fail and passed, which counts as a failure.
         reason: why, for every status but ``"passed"``.
         seconds: how long it took.
-        largest_error: the largest error against the float64 oracle, relative to the larger of the element and its
-            tensor's root mean square; None for a check that does not compare with it. 16-bit parameters, which are
-            compared by their rounding, do not count, their state does.
+        largest_errors: by the dtype of parameters, the largest error against the float64 oracle, relative to the
+            larger of the element and its tensor's root mean square; empty for a check that does not compare with it.
+            16-bit parameters, which are compared by their rounding, do not count, their state does.
 
     Example:
         >>> CheckResult("name_resolves", "Identity", "adam", "CPU", "any", "any", "passed", "", 0.1).failed
@@ -51,7 +52,7 @@ class CheckResult:
     status: Status
     reason: str
     seconds: float
-    largest_error: float | None = None
+    largest_errors: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @property
     def failed(self) -> bool:

@@ -127,7 +127,7 @@ def run_case(spec: OptimizerSpec, case: Case, expected: str = "") -> tuple[Check
         status=status,
         reason=reason,
         seconds=round(time.perf_counter() - began, 4),
-        largest_error=precision.largest,
+        largest_errors=precision.largest,
     )
     return result, error
 
@@ -136,7 +136,7 @@ def _outcome(spec: OptimizerSpec, case: Case, device: str) -> tuple[Status, str,
     from tinyms_core.conformance.trial import execution_mode
 
     try:
-        subject = _subject(spec, case, device)
+        subject = subject_of(spec, case.mode, case.dtype, device)
         with execution_mode(case.mode):
             case.check.function(subject)
     except CheckSkipped as skipped:
@@ -149,15 +149,15 @@ def _outcome(spec: OptimizerSpec, case: Case, device: str) -> tuple[Status, str,
     return "passed", "", None
 
 
-def _subject(spec: OptimizerSpec, case: Case, device: str) -> Subject:
-    """The subject of a case: an optimizer around another one together with a small one of the kit's own."""
+def subject_of(spec: OptimizerSpec, mode: str, dtype: str, device: str = "CPU") -> Subject:
+    """The subject of checks: an optimizer around another one together with a small one of the kit's own."""
     from tinyms_core.conformance.composite import compose
     from tinyms_core.conformance.inner import INNER
     from tinyms_core.conformance.subject import Subject
 
     if not spec.capabilities.wraps_optimizer:
-        return Subject(spec, case.mode, case.dtype, device)
-    return Subject(compose(spec, INNER), case.mode, case.dtype, device, own=spec)
+        return Subject(spec, mode, dtype, device)
+    return Subject(compose(spec, INNER), mode, dtype, device, own=spec)
 
 
 def _cut(text: str) -> str:

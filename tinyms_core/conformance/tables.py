@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+Decider = Literal["mindspore.nn", "reference"]
 ORACLES: Final = ("mindspore.nn", "reference")
 
 
@@ -39,7 +40,8 @@ class Refused:
         value: the value, or a `Made`.
         error: the exception, exactly; not a class that it is derived from.
         message: a regular expression that its message must match somewhere, beside naming the argument.
-        beside: other arguments that are given with it, where it is the two together that contradict each other.
+        beside: other arguments that are given with it, where it is the two together that contradict each other, or
+            the flag that the argument needs (``Hyperparameter.only_with``).
 
     Raises:
         TypeError: ``error`` is not a class of exceptions.
@@ -76,9 +78,12 @@ class PeerOptions:
         oracle: ``"mindspore.nn"`` where its optimizer is right on CPU; ``"reference"`` where it computes something
             else or fails, which the kit verifies as well.
         why: what the row is about; with ``"reference"``, what is wrong in ``mindspore.nn``.
+        grouped: which decides where groups have rates and decays of their own: ``"reference"`` where ``mindspore.nn``
+            is right without groups only, which is verified too; empty where it is the one that ``oracle`` names.
 
     Raises:
-        ValueError: ``oracle`` is neither, or ``why`` is empty.
+        ValueError: ``oracle`` or ``grouped`` is neither, ``grouped`` has ``mindspore.nn`` right where ``oracle`` has
+            not, or ``why`` is empty.
 
     Example:
         >>> PeerOptions({"momentum": 0.9}, why="momentum").oracle
@@ -86,14 +91,21 @@ class PeerOptions:
     """
 
     options: Mapping[str, Any]
-    oracle: Literal["mindspore.nn", "reference"] = "mindspore.nn"
+    oracle: Decider = "mindspore.nn"
     why: str = ""
+    grouped: Decider | Literal[""] = ""
 
     def __post_init__(self) -> None:
         if self.oracle not in ORACLES:
             raise ValueError(f"PeerOptions: 'oracle' must be one of {ORACLES}, got {self.oracle!r}")
+        if self.grouped not in ("", self.oracle, "reference"):
+            raise ValueError(f"PeerOptions: 'grouped' must be 'reference', or empty, got {self.grouped!r}")
         if not isinstance(self.why, str) or not self.why.strip():
             raise ValueError(f"PeerOptions({dict(self.options)!r}): 'why' must say what the row is about")
+
+    def oracle_for(self, grouped: bool) -> Decider:
+        """Which oracle decides, with or without groups."""
+        return self.grouped or self.oracle if grouped else self.oracle
 
     @property
     def described(self) -> str:

@@ -96,10 +96,12 @@ def densified_rows(
 
 
 def refuse(refused: Any, message: str) -> Any:
-    """Raise a ValueError where a condition holds, in a graph when it runs; what comes after has to hang on the result.
+    """Raise a ValueError where a condition holds, in a graph when it runs and before anything is assigned.
 
     It is a function of its own because MindSpore keeps, in a graph that itself branches, the memory that Parameters
-    had when it was compiled: `load_param_into_net` would not reach it.
+    had when it was compiled: `load_param_into_net` would not reach it. MindSpore keeps the order of calls that raise
+    and of assignments; an `ops.depend` on the result would crash its compiler where the gradients of rows are taken
+    in the same graph.
     """
     if refused:
         raise ValueError(message)

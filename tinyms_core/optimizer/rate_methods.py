@@ -28,14 +28,13 @@ class RateMethods(nn.Cell):
             >>> float(optimizer.get_lr().asnumpy())
             0.5
         """
-        step = self.global_step
         if self.rate_limit > 0:
-            step = ops.depend(step, refuse(step[0] >= self.rate_limit, self.rate_limit_message))
+            refuse(self.global_step[0] >= self.rate_limit, self.rate_limit_message)
         if not self.is_group_lr:
-            return self.rates[0](step, False)
+            return self.rates[0](self.global_step, False)
         result: Any = ()
         for i in range(self.param_length):
-            result += (self.rates[self.rate_index[i]](step, False),)
+            result += (self.rates[self.rate_index[i]](self.global_step, False),)
         return result
 
     def next_step(self) -> Any:

@@ -104,18 +104,17 @@ class TracedStep(nn.Cell):
         """One step as operators."""
         if len(gradients) != self.param_length:
             raise ValueError(f"got {len(gradients)} gradient(s) for {self.param_length} parameter(s)")
-        step = self.global_step
         if self.rate_limit > 0:
-            step = ops.depend(step, refuse(step[0] >= self.rate_limit, self.rate_limit_message))
+            refuse(self.global_step[0] >= self.rate_limit, self.rate_limit_message)
         for i in range(self.param_length):
             outside = check_gradient(self.parameters[i], gradients[i], self.traced_names[i], self.traced_sparse)
             if self.traced_sparse:
-                step = ops.depend(step, refuse(outside > 0, self.traced_outside[i]))
+                refuse(outside > 0, self.traced_outside[i])
         gradients = self.precondition(gradients)
         slots: Any = ()
         values: Any = ()
         for k in range(self.traced_group_count):
-            values = self._traced_scalars_of(k, step)
+            values = self._traced_scalars_of(k)
             slots += (self._traced_slots_of(k, values),)
         done: Any = ()
         for i in range(self.param_length):
@@ -135,14 +134,13 @@ class TracedStep(nn.Cell):
         done = ops.depend(done, self.next_step())
         return self._traced_result(done)
 
-    def _traced_scalars_of(self, k: int, done: Any) -> Any:
-        """The scalars of a group, given the number of steps that were done."""
-        rate = self.rates[self.traced_group_rate[k]](done, self.traced_group_wide[k])
-        step = ops.cast(done, self.wide_type).reshape(()) + 1
+    def _traced_scalars_of(self, k: int) -> Any:
+        rate = self.rates[self.traced_group_rate[k]](self.global_step, self.traced_group_wide[k])
+        step = ops.cast(self.global_step, self.wide_type).reshape(()) + 1
         decay = ops.cast(self._decay_of(self.traced_group_member[k]), self.wide_type)
         available: Any = (ops.cast(rate, self.wide_type), step, decay)
         for held in self.traced_held:
-            available += (ops.cast(held(done, self.traced_group_wide[k]), self.wide_type),)
+            available += (ops.cast(held(self.global_step, self.traced_group_wide[k]), self.wide_type),)
         available += self.traced_constants
         inputs: Any = ()
         for index in self.traced_input_order:

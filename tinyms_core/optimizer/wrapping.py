@@ -274,13 +274,12 @@ class WrappingOptimizer(nn.Optimizer):  # type: ignore[misc]
         """One step as operators."""
         if len(gradients) != self.param_length:
             raise ValueError(f"got {len(gradients)} gradient(s) for {self.param_length} parameter(s)")
-        done = self.global_step
         if self.rate_limit > 0:
-            done = ops.depend(done, refuse(done[0] >= self.rate_limit, self.rate_limit_message))
+            refuse(self.global_step[0] >= self.rate_limit, self.rate_limit_message)
         for i in range(self.param_length):
             check_gradient(self.parameters[i], gradients[i], self.gradient_names[i], False)
         pairs = self.wrapped_scalars()
-        step = ops.cast(done, self.wide_type).reshape(()) + 1
+        step = ops.cast(self.global_step, self.wide_type).reshape(()) + 1
         seen: Any = ()
         for i in range(self.param_length):
             gradient = gradients[i]

@@ -8,6 +8,7 @@ from tinyms_adafactor import SPEC
 from tinyms_adafactor.optimizer import AdaFactor
 from tinyms_adafactor.reference import reference
 
+import tinyms_core
 from tinyms_core.examples import parameter, tensor
 from tinyms_core.kernels.threads import thread_limit
 
@@ -139,3 +140,16 @@ def test_get_lr_is_the_rate_of_the_step(options, rates):
     for rate in rates:
         assert float(optimizer.get_lr().asnumpy()) == pytest.approx(rate, rel=1e-6)
         optimizer((tensor([1.0]),))
+
+
+def test_a_group_has_no_rate_where_steps_are_relative():
+    first, second = parameter("first", [1.0]), parameter("second", [1.0])
+    with pytest.raises(ValueError, match=r"group 1 has an 'lr', 0\.2, where adafactor finds its own rate"):
+        AdaFactor([{"params": [first]}, {"params": [second], "lr": 0.2}])
+    AdaFactor([{"params": [first]}, {"params": [second], "lr": 0.2}], learning_rate=0.1, relative_step=False)
+
+
+def test_create_optimizer_leaves_the_rate_to_the_optimizer():
+    w = parameter("w", [1.0])
+    tinyms_core.create_optimizer("adafactor", [w])((tensor([1.0]),))
+    assert w.asnumpy().tolist() == [pytest.approx(0.99)]

@@ -10,6 +10,9 @@ SPEC = OptimizerSpec(
         "Shazeer and Stern, Adafactor: Adaptive Learning Rates with Sublinear Memory Cost, ICML 2018, arXiv:1804.04235"
     ),
     oracle="tinyms_adafactor.reference:reference",
+    refused="tinyms_adafactor.contract:REFUSED",
+    accepted="tinyms_adafactor.contract:ACCEPTED",
+    peers="tinyms_adafactor.contract:PEERS",
     hyperparameters=(
         Hyperparameter("learning_rate", None, kind="rate", only_with="not relative_step"),
         Hyperparameter("eps", (1e-30, 1e-3), "(0, inf)", kind="floats"),
