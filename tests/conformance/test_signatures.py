@@ -43,6 +43,11 @@ SIGNATURES = {
         "use_locking=False, centered=False, loss_scale=1.0, weight_decay=0.0)"
     ),
     "sgd": "(params, learning_rate=0.1, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, loss_scale=1.0)",
+    "thor": (
+        "(net, learning_rate, damping, momentum, weight_decay=0.0, loss_scale=1.0, batch_size=32, use_nesterov=False, "
+        "decay_filter=every_parameter, split_indices=None, enable_clip_grad=False, frequency=100, *, "
+        "trace_thresholds=None, factor_decay=None, damping_balance=False)"
+    ),
 }
 
 

@@ -78,6 +78,8 @@ def optimizers_table() -> str:
 def _row(name: str, spec: OptimizerSpec) -> tuple[str, ...]:
     can = spec.capabilities
     graph = "operators" if "graph" in can.modes else _NONE
+    # What is seen of a network is worked on by the host.
+    elsewhere = "graph" in can.modes and not can.consumes_network
     kernels = {status.spec.device for status in kernels_for(spec.name) if status.available}
     return (
         f"[{name}](plugins/{spec.name}/README.md)",
@@ -85,7 +87,7 @@ def _row(name: str, spec: OptimizerSpec) -> tuple[str, ...]:
         graph,
         # Nothing here has been run on another device than a CPU, and MindSpore 2.10 has none for GPUs.
         "kernel, not run" if "GPU" in kernels else _NONE,
-        "kernel, not run" if "Ascend" in kernels else f"{graph}, not run" if "graph" in can.modes else _NONE,
+        "kernel, not run" if "Ascend" in kernels else f"{graph}, not run" if elsewhere else _NONE,
         _NONE if can.sparse == "none" else can.sparse,
         "yes" if "bfloat16" in can.dtypes else _NONE,
         "the inner one's" if can.wraps_optimizer else _state_bytes(spec),
@@ -96,7 +98,7 @@ def _state_bytes(spec: OptimizerSpec) -> str:
     """State for each element of a large float32 matrix, and with the arguments that add some."""
     edge = 1024
     plain = spec.state_bytes((edge, edge)) / edge**2
-    text = f"{plain:.2g}"
+    text = f"{plain:.2g}{', and for each layer' if spec.capabilities.consumes_network else ''}"
     for slot in spec.state:
         if slot.given:
             text += f", with {slot.given} {spec.state_bytes((edge, edge), **{slot.given: 0.5}) / edge**2:.2g}"

@@ -75,6 +75,7 @@ class Check:
         needs: the same in words, for the reason of a skip.
         since: the contract version that brought it.
         function: called with the `Subject`; raises where the point is not kept.
+        networks: whether it is also for an optimizer that is built from a network.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Check:
     needs: str
     since: str
     function: CheckFunction
+    networks: bool = False
 
     @property
     def modes(self) -> tuple[str, ...]:
@@ -123,6 +125,7 @@ def check(
     requirement: Callable[[Capabilities], bool] | None = None,
     needs: str = "",
     since: str = CONTRACT_VERSION,
+    networks: bool = False,
 ) -> Callable[[CheckFunction], CheckFunction]:
     """Declare a function to be a check.
 
@@ -132,6 +135,7 @@ def check(
         requirement: which declared capabilities it is for; None for every optimizer.
         needs: the same in words, such as ``"a declared loss_scale"``.
         since: the contract version that brings it.
+        networks: whether it is also for an optimizer that is built from a network: it builds none from parameters.
 
     Returns:
         A decorator that enters the function in the catalog and gives it back.
@@ -156,7 +160,8 @@ def check(
             places = f"{known.function.__module__} and {function.__module__}"
             raise ValueError(f"check: {name!r} is there twice, in {places}")
         summary = function.__doc__.strip().partition("\n")[0].rstrip(".")
-        _checks[name] = Check(name, subject, summary, MappingProxyType(dict(runs)), requirement, needs, since, function)
+        held = MappingProxyType(dict(runs))
+        _checks[name] = Check(name, subject, summary, held, requirement, needs, since, function, networks)
         return function
 
     return declare
@@ -220,6 +225,11 @@ class Case:
         return "-".join((self.check.subject.lower().replace(" ", "_"), self.check.name, self.mode, self.dtype))
 
 
+_OF_PARAMETERS: Final = (
+    "it builds optimizers from parameters, and gives them gradients of its own; this one is built from a network"
+)
+
+
 def cases_for(
     capabilities: Capabilities,
     checks: Sequence[str] | None = None,
@@ -246,6 +256,9 @@ def cases_for(
             raise ValueError(f"{what}: a sequence of some of {known} is wanted, got {chosen!r}")
     cases: list[Case] = []
     for entry in list_checks(checks):
+        if capabilities.consumes_network and not entry.networks:
+            cases.append(Case(entry, ANY, ANY, _OF_PARAMETERS))
+            continue
         if not entry.applies(capabilities):
             cases.append(Case(entry, ANY, ANY, f"it is for optimizers with {entry.needs}"))
             continue

@@ -13,11 +13,14 @@ _SECTION = re.compile(r"^(?:Args|Arguments|Parameters|Inputs):\s*$")
 _ENTRY = re.compile(r"^(\*{0,2}\w+)\s*(?:\([^)]*\))?\s*(?::|-)\s*(.*)$")
 
 
-@check("Identity", ONCE)
+@check("Identity", ONCE, networks=True)
 def check_docstring_matches_signature(subject: Subject) -> None:
     """The class's docstring documents every argument, and no other, in the constructor's order."""
-    documented = documented_arguments(subject.declared_class.__dict__.get("__doc__") or "")
-    taken = list(inspect.signature(subject.declared_class).parameters)
+    found = subject.declared_class
+    # A class does not inherit a docstring; a function that builds an optimizer of a network has its own.
+    own = found.__dict__.get("__doc__") if isinstance(found, type) else found.__doc__
+    documented = documented_arguments(own or "")
+    taken = list(inspect.signature(found).parameters)
     require(documented, "the class's docstring has no 'Arguments:' section")
     missing = [name for name in taken if name not in documented]
     unknown = [name for name in documented if name not in taken]

@@ -25,7 +25,7 @@ from tinyms_core.registry.probe import resolve
 _OWN_STATE = ("global_step", "learning_rate")
 
 
-@check("Identity", ONCE)
+@check("Identity", ONCE, networks=True)
 def check_name_resolves(subject: Subject) -> None:
     """Name and aliases, in any spelling, give the same class, whose spec is the registered one."""
     for alias in subject.declared.aliases:
@@ -157,7 +157,7 @@ def check_signature_stable(subject: Subject) -> None:
         require_same(parameter.asnumpy(), values[name], f"{name} after 3 steps, arguments by position and by keyword")
 
 
-@check("Identity", ONCE)
+@check("Identity", ONCE, networks=True)
 def check_listing_is_lazy(subject: Subject) -> None:
     """Listing optimizers and asking for a spec import neither the class, MindSpore nor numba."""
     if not isinstance(subject.declared.implementation, str) or not subject.declared.distribution:

@@ -320,6 +320,31 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
     def __reduce__(self) -> tuple[Any, ...]:
         return rebuild_optimizer, snapshot(self)
 
+    def precondition(self, gradients: Any) -> Any:
+        """What the rule or update sees in place of the gradients, in a graph; override for a method of second order.
+
+        Decay, centralization and division by the loss scale come after it.
+
+        Arguments:
+            gradients: tuple of Tensors, one for each parameter, of the parameter's shape, checked.
+
+        Returns:
+            A tuple of as many, of the same shapes.
+        """
+        return gradients
+
+    def precondition_on_host(self, gradients: Any, step: int) -> Any:
+        """The same as `precondition` for a step in PyNative on the host, when all queued work is done.
+
+        Arguments:
+            gradients: a sequence of Tensors, one for each parameter, of the parameter's shape, checked.
+            step: the number of steps that were done.
+
+        Returns:
+            A sequence of as many, of the same shapes and dtypes; the step reads them.
+        """
+        return gradients
+
     def broadcast_params(self, optim_result: Any) -> bool:
         """Make the parameters of all processes those of the process that owns them, in the order of the update.
 
@@ -515,6 +540,8 @@ def checked_hyperparameters(
 
 
 def _taken(owner: str, declared: Hyperparameter, value: Any) -> Any:
+    if declared.kind == "any":
+        return value
     if declared.kind == "floats":
         return floats(owner, declared.name, value, declared.interval, len(declared.default))
     return KINDS[declared.kind](owner, declared.name, value, declared.interval)

@@ -48,6 +48,8 @@ def create_optimizer(
     for layer :math:`i` of :math:`n`, a layer being a Cell that holds parameters itself, in the network's
     order. Parameters or group dicts are passed on as they are.
 
+    An optimizer that is built from a network is given the network itself, and chooses itself what decays.
+
     An optimizer that is built around another one, such as LARS, needs that one: either its name as ``around``, and
     it is built as above, or the built optimizer in place of the network.
 
@@ -105,19 +107,34 @@ def create_optimizer(
         default = accepted["learning_rate"].default
         if default is inspect.Parameter.empty:
             raise TypeError(f"{name}: 'learning_rate' is required; it has no default")
+    consumes_network = api.optimizer_info(name).capabilities.consumes_network
+    if consumes_network:
+        _refuse_groups(name, decay_bias_and_norm=decay_bias_and_norm, layer_decay=layer_decay)
     if "weight_decay" in accepted:
         arguments["weight_decay"] = weight_decay
     elif not is_number(weight_decay) or weight_decay != 0:
         raise TypeError(f"{name}: it has no 'weight_decay', got {describe(weight_decay)}")
-    if isinstance(net_or_params, nn.Cell):
+    if consumes_network:
+        params: Any = net_or_params
+    elif isinstance(net_or_params, nn.Cell):
         rate = arguments.get("learning_rate", getattr(accepted.get("learning_rate"), "default", None))
-        params: Any = _network_groups(name, net_or_params, rate, decay_bias_and_norm, layer_decay)
+        params = _network_groups(name, net_or_params, rate, decay_bias_and_norm, layer_decay)
     elif layer_decay is not None:
         raise ValueError(f"{name}: 'layer_decay' needs a network to find the layers in, got parameters")
     else:
         params = net_or_params
     optimizer: Optimizer = cls(params, **arguments)
     return optimizer
+
+
+def _refuse_groups(name: str, **asked: Any) -> None:
+    """Refuse what is done with groups, for an optimizer that is given the network itself."""
+    for argument, value in asked.items():
+        if value:
+            raise ValueError(
+                f"{name}: it is built from a network, not from groups of its parameters, so {argument!r} would have no "
+                f"effect; got {value!r}"
+            )
 
 
 def _create_around(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mindspore import context
@@ -14,7 +15,7 @@ from tinyms_core.optimizer.validation import describe
 from tinyms_core.registry import api
 from tinyms_core.registry.errors import MissingKernelError, UnknownOptimizerError
 from tinyms_core.registry.probe import resolve
-from tinyms_core.registry.specs import DEVICES, KernelStatus
+from tinyms_core.registry.specs import DEVICES, KernelStatus, OptimizerSpec
 
 if TYPE_CHECKING:
     from tinyms_core.optimizer.base import Optimizer
@@ -69,11 +70,18 @@ def registered_kernels(optimizer: Optimizer, device: str | None = None) -> tuple
         known = api.optimizer_info(cls.spec.name)
     except UnknownOptimizerError:
         return ()
-    owner = resolve(known.implementation)
-    same = all(getattr(cls, kind) is getattr(owner, kind, None) for kind in ("rule", "update"))
-    if not (isinstance(owner, type) and issubclass(cls, owner) and same):
+    if not _is_of(cls, known):
         return ()
     return api.kernels_for(cls.spec.name, device)
+
+
+def _is_of(cls: type[Optimizer], known: OptimizerSpec) -> bool:
+    """Whether a class computes what a registered optimizer does, whose implementation may be a function."""
+    owner = resolve(known.implementation)
+    if not isinstance(owner, type):
+        return replace(known, distribution="") == cls.spec
+    same = all(getattr(cls, kind) is getattr(owner, kind, None) for kind in ("rule", "update"))
+    return issubclass(cls, owner) and same
 
 
 def check_target(optimizer: Optimizer, value: Any) -> None:

@@ -148,6 +148,8 @@ class HostStep:
         wait_for_queued_work()
         step = int(optimizer.global_step.asnumpy()[0])
         scalars, scalar_state = self._scalars(step)
+        # Kept in a name of its own until the kernels have read it.
+        gradients = optimizer.precondition_on_host(gradients, step)
         factors = None if self._factors is None else self._factors.at_step(step, kinds)
         self._counters.current()
         for bucket in self._buckets_for(kinds):

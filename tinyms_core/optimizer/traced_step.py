@@ -110,6 +110,7 @@ class TracedStep(nn.Cell):
             outside = check_gradient(self.parameters[i], gradients[i], self.traced_names[i], self.traced_sparse)
             if self.traced_sparse:
                 refuse(outside > 0, self.traced_outside[i])
+        gradients = self.precondition(gradients)
         slots: Any = ()
         values: Any = ()
         for k in range(self.traced_group_count):

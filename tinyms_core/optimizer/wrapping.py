@@ -323,6 +323,17 @@ def _check_optimizer(owner: str, optimizer: Any) -> None:
         raise TypeError(
             f"{owner}: 'optimizer' must be one that is not around another optimizer, got {type(optimizer).__name__}"
         )
+    _refuse_of_network(owner, optimizer)
+
+
+def _refuse_of_network(owner: str, optimizer: Any) -> None:
+    """Refuse an optimizer of a network: it changes the gradients itself, after which a factor means nothing."""
+    spec = getattr(optimizer, "spec", None)
+    if spec is not None and spec.capabilities.consumes_network:
+        raise TypeError(
+            f"{owner}: 'optimizer' must be one of parameters; {type(optimizer).__name__} is built from a network and "
+            "gives its update other gradients than it is given"
+        )
 
 
 def _chosen(owner: str, argument: str, chosen: Any, parameters: Sequence[Parameter]) -> tuple[bool, ...]:

@@ -12,15 +12,16 @@ from tinyms_core.registry.specs import KernelSpec, KernelStatus, OptimizerSpec
 _DEFAULT: Final = OptimizerRegistry()
 
 
-def get_optimizer(name: str) -> type[Any]:
-    """Return an optimizer's class.
+def get_optimizer(name: str) -> Any:
+    """Return an optimizer's class, or the function that builds one from a network.
 
     Arguments:
         name: The optimizer's name or alias; case, ``_`` and ``-`` do not count. ``"distribution:name"``
             chooses where two distributions own the name.
 
     Returns:
-        The class, imported now if it was not before.
+        The class, imported now if it was not before; for an optimizer whose capabilities say ``consumes_network`` it
+        may be a function of the network that returns the optimizer.
 
     Raises:
         TypeError: If ``name`` is not a string.

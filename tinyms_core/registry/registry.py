@@ -25,7 +25,14 @@ from tinyms_core.registry.errors import (
 from tinyms_core.registry.names import fold, parse_asked
 from tinyms_core.registry.probe import resolve
 from tinyms_core.registry.report import PluginReport, plugin_reports
-from tinyms_core.registry.specs import DEVICES, KernelSpec, KernelStatus, OptimizerSpec, require_contract
+from tinyms_core.registry.specs import (
+    DEVICES,
+    KernelSpec,
+    KernelStatus,
+    OptimizerSpec,
+    require_contract,
+    wrong_implementation,
+)
 from tinyms_core.registry.switches import Switches, read_switches
 
 IN_PROCESS: Final = "in-process"
@@ -68,13 +75,14 @@ class OptimizerRegistry:
         self._hidden: set[tuple[str, str]] = set()
         self._warned: set[object] = set()
 
-    def get_optimizer(self, name: str) -> type[Any]:
+    def get_optimizer(self, name: str) -> Any:
         """Return an optimizer's class; see the function of this name."""
         spec, _ = self._find(name)
         try:
             found = resolve(spec.implementation)
-            if not isinstance(found, type):
-                raise TypeError(f"{spec.implementation_name!r} is not a class but {type(found).__name__}: {found!r}")
+            wanted = wrong_implementation(found, spec.capabilities)
+            if wanted:
+                raise TypeError(f"{spec.implementation_name!r} is not {wanted} but {type(found).__name__}: {found!r}")
         except CONTAINED as error:
             raise self._implementation_error(name, spec, error) from error
         return found

@@ -163,7 +163,8 @@ class OptimizerSpec(PlainFields):
     Arguments:
         name: Its name. Case, ``_`` and ``-`` do not count when it is asked for.
         implementation: ``"module:qualified_name"`` of its class, imported when the optimizer is asked for; or
-            the class itself, for registrations in this process.
+            the class itself, for registrations in this process. For an optimizer that is built from a network, as its
+            capabilities say, it may be a function that returns one.
         summary: One line on what it does.
         reference: Where the algorithm comes from.
         aliases: Other names that it answers to.
@@ -200,7 +201,7 @@ class OptimizerSpec(PlainFields):
     """
 
     name: str
-    implementation: str | type[Any]
+    implementation: str | Callable[..., Any]
     summary: str = ""
     reference: str = ""
     aliases: tuple[str, ...] = ()
@@ -218,9 +219,11 @@ class OptimizerSpec(PlainFields):
 
     def __post_init__(self) -> None:
         checks.check_name("OptimizerSpec.name", self.name)
-        if not isinstance(self.implementation, type) and not checks.is_import_string(self.implementation):
+        checks.check_instance(Capabilities)("OptimizerSpec.capabilities", self.capabilities)
+        wanted = wrong_implementation(self.implementation, self.capabilities)
+        if wanted and not checks.is_import_string(self.implementation):
             raise checks.refuse(
-                "OptimizerSpec.implementation", self.implementation, "'module:qualified_name' or a class"
+                "OptimizerSpec.implementation", self.implementation, f"'module:qualified_name' or {wanted}"
             )
         for name in ("summary", "reference", "distribution"):
             checks.check_text(f"OptimizerSpec.{name}", getattr(self, name))
@@ -242,7 +245,6 @@ class OptimizerSpec(PlainFields):
             if item.only_with:
                 flags = [other.name for other in self.hyperparameters if other.kind == "flag"]
                 checks.check_choice(f"Hyperparameter.only_with of {item.name!r}", item.only_with_flag, flags)
-        checks.check_instance(Capabilities)("OptimizerSpec.capabilities", self.capabilities)
         if not callable(self.oracle) and self.oracle != "" and not checks.is_import_string(self.oracle):
             raise checks.refuse("OptimizerSpec.oracle", self.oracle, "'module:function' or a function")
         for name in ("refused", "accepted", "peers"):
@@ -307,6 +309,16 @@ class OptimizerSpec(PlainFields):
             checks.check_choice("hyperparameter", name, self.defaults)
         values = {**self.defaults, **hyperparameters}
         return sum(slot.bytes_for(shape, dtype, values) for slot in self.state if slot.per_parameter)
+
+
+def wrong_implementation(found: object, capabilities: Capabilities) -> str:
+    """Say what an optimizer's implementation should be; empty where the object at hand is that.
+
+    It is a class; one that is built from a network may also be a function that returns the optimizer.
+    """
+    if isinstance(found, type) or (capabilities.consumes_network and callable(found)):
+        return ""
+    return "a function or a class" if capabilities.consumes_network else "a class"
 
 
 def require_contract(spec: OptimizerSpec) -> None:

@@ -92,6 +92,8 @@ def _state(spec: OptimizerSpec) -> Table:
     if any(slot.per_parameter and slot.shape != "like" for slot in spec.state):
         size = f"{spec.state_bytes((1024, 1024)):,} bytes for a float32 parameter of 1024 x 1024"
     title = f"State ({size})"
+    if spec.capabilities.consumes_network:
+        title = f"State ({size}, beside what is kept of each layer)"
     if spec.capabilities.wraps_optimizer:
         title = "State (beside that of the optimizer that it is around)"
     return _filled(title, ("name", "in checkpoints", "starts at", "shape"), rows)

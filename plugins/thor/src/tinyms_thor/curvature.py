@@ -1,0 +1,235 @@
+"""The curvature of one layer: when it is seen, when its inverses are made anew, and what they do to a gradient.
+
+Everything here is numpy on the host, the same in every mode of MindSpore: in a graph it is called by operators.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinyms_thor.blocks import damped_inverse, trace
+from tinyms_thor.statistics import Kind, Sums
+
+A_INVERSE, G_INVERSE, A, G, TRACES = "matrix_a_inv", "matrix_g_inv", "matrix_a", "matrix_g", "traces"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is the same for all layers.
+
+    Arguments:
+        frequency: refresh inverses each so many steps.
+        loss_scale: what the gradients have been multiplied by.
+        trace_thresholds: a relative change of the traces above the first refreshes a layer, one below the second
+            freezes it; None to refresh always.
+        factor_decay: how much of the old factors is kept at a refresh; None for nothing.
+        damping_balance: whether damping is shared between the factors by their mean eigenvalues.
+        batch_size: samples in a batch, as the user says.
+    """
+
+    frequency: int
+    loss_scale: float
+    trace_thresholds: tuple[float, float] | None
+    factor_decay: float | None
+    damping_balance: bool
+    batch_size: int
+
+
+def damping_at(values: Any, step: int) -> float:
+    """The damping of a 0-based step, of one number or one for each step."""
+    # An operator is given a 0-d tensor as a number.
+    listed = np.asarray(values)
+    return float(listed) if listed.ndim == 0 else float(listed[step])
+
+
+class Curvature:
+    """What is known of one layer.
+
+    Arguments:
+        name: the weight's name, for warnings.
+        kind: what is computed.
+        options: of the optimizer.
+        batch_told: whether to warn where what is seen is not of the batch size that the user says.
+    """
+
+    def __init__(self, name: str, kind: Kind, options: Options, batch_told: bool = False) -> None:
+        self.name = name
+        self.kind = kind
+        self.options = options
+        self._batch_told = batch_told
+        self._sums: Sums | None = None
+        # Whether the last refresh failed, so that the next step tries again.
+        self._waiting = False
+        self._frozen = False
+        self._warned: set[str] = set()
+        self._lock = threading.Lock()
+        # Of both factors; those that fill up a last block are none.
+        self._rows = (kind.inputs.total, kind.outputs.total)
+
+    def initial(self) -> dict[str, Any]:
+        """The first values of what is kept from step to step, by name; the inverses start as the identity."""
+        kept = {A_INVERSE: self.kind.inputs.identity(), G_INVERSE: self.kind.outputs.identity()}
+        if self.options.factor_decay is not None:
+            kept.update({A: np.zeros_like(kept[A_INVERSE]), G: np.zeros_like(kept[G_INVERSE])})
+        if self.options.trace_thresholds is not None:
+            # The traces' product at the last refresh, and whether the layer is frozen.
+            kept[TRACES] = np.zeros(2, np.float32)
+        return kept
+
+    def due(self, step: int) -> bool:
+        """Whether a 0-based step makes the inverses anew."""
+        return not self._frozen and (step % self.options.frequency == 0 or self._waiting)
+
+    def observe(self, inputs: Any, gradients: Any, step: int) -> None:
+        """See a backward pass; what several see before a step counts together.
+
+        Arguments:
+            inputs: the layer's input.
+            gradients: the gradient of its output, before bias and activation.
+            step: the number of steps that were done.
+        """
+        if not self.due(step):
+            return
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = self.kind.sums(np.asarray(inputs), np.asarray(gradients, np.float32))
+        with self._lock:
+            self._sums = sums if self._sums is None else self._sums.plus(sums)
+
+    def refreshed(self, step: int, damping: float, kept: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What is kept after a step, where it changes.
+
+        Arguments:
+            step: the number of steps that were done.
+            damping: of this step.
+            kept: what is kept now, by name.
+
+        Returns:
+            All that is kept, by name, in arrays of their own; None where nothing changes.
+        """
+        self._frozen = TRACES in kept and bool(kept[TRACES][1])
+        if not self.due(step):
+            return None
+        with self._lock:
+            sums, self._sums = self._sums, None
+        if sums is None:
+            self._warn(
+                "unseen",
+                f"at step {step} no backward pass through the layer of {self.name!r} was seen, so its curvature stays "
+                "as it was; gradients must come from the network that thor was built from",
+            )
+            return None
+        if self._batch_told and sums.samples % self.options.batch_size:
+            self._warn(
+                "batch",
+                f"'batch_size' is {self.options.batch_size}, and the layer of {self.name!r} saw {sums.samples} rows, "
+                "which is no multiple of it; layer normalizations are scaled by it",
+            )
+        a, g = sums.factors(self.options.loss_scale)
+        self._waiting = not (np.isfinite(a).all() and np.isfinite(g).all())
+        if self._waiting:
+            self._warn(
+                "overflow",
+                f"at step {step} the curvature of {self.name!r} is not finite, so it stays as it was; the next step "
+                "tries again",
+            )
+            return None
+        return self._with_factors(a, g, math.sqrt(damping), kept)
+
+    def _with_factors(self, a: Any, g: Any, root: float, kept: Mapping[str, Any]) -> dict[str, Any] | None:
+        new = {name: np.array(value) for name, value in kept.items()}
+        decay = self.options.factor_decay
+        if decay is not None:
+            if kept[A].any() or kept[G].any():
+                a = np.float32(decay) * kept[A] + np.float32(1.0 - decay) * a
+                g = np.float32(decay) * kept[G] + np.float32(1.0 - decay) * g
+            new.update({A: a, G: g})
+        if self.options.trace_thresholds is not None:
+            wanted = self._judge(a, g, root, new[TRACES])
+            self._frozen = bool(new[TRACES][1])
+            if not wanted:
+                return new
+        a_damping, g_damping = self._dampings(a, g, root)
+        new[A_INVERSE], a_helped = self._inverse(a, a_damping)
+        new[G_INVERSE], g_helped = self._inverse(g, g_damping)
+        if a_helped or g_helped:
+            self._warn(
+                "indefinite",
+                f"the curvature of {self.name!r} is not positive definite with a damping of {root**2:g}, so more was "
+                "added; a larger damping avoids it",
+            )
+        return new
+
+    def _judge(self, a: Any, g: Any, root: float, traces: Any) -> bool:
+        """Whether the traces have changed enough for new inverses; written into ``traces``."""
+        assert self.options.trace_thresholds is not None
+        above, below = self.options.trace_thresholds
+        damped = [self._trace(factor) + root * rows for factor, rows in zip((a, g), self._rows, strict=True)]
+        now = np.float32(damped[0] * damped[1])
+        before = traces[0]
+        change = abs(float(now) - float(before)) / float(before) if before > 0.0 else math.inf
+        if change > above:
+            traces[0] = now
+            return True
+        traces[1] = change < below
+        return False
+
+    def _dampings(self, a: Any, g: Any, root: float) -> tuple[float, float]:
+        if not self.options.damping_balance:
+            return root, root
+        means = [self._trace(factor) / rows for factor, rows in zip((a, g), self._rows, strict=True)]
+        balance = math.sqrt(means[0] / means[1]) if min(means) > 0.0 else 1.0
+        return root * balance, root / balance
+
+    @staticmethod
+    def _trace(factor: Any) -> float:
+        return float(factor.sum(dtype=np.float64)) if factor.ndim == 1 else trace(factor)
+
+    @staticmethod
+    def _inverse(factor: Any, damping: float) -> tuple[Any, bool]:
+        if factor.ndim > 1:
+            return damped_inverse(factor, damping)
+        helped = damping <= 0.0 and not factor.all()
+        return np.float32(1.0) / (factor + np.float32(max(damping, 1e-30 if helped else 0.0))), helped
+
+    def preconditioned(self, gradient: Any, kept: Mapping[str, Any]) -> Any:
+        """The gradient of the weight between both inverses, in memory of its own."""
+        return self.kind.preconditioned(gradient, kept[A_INVERSE], kept[G_INVERSE])
+
+    def step(self, gradient: Any, step: Any, damping: Any, names: Sequence[str], values: Sequence[Any]) -> list[Any]:
+        """Refresh and precondition at once, as an operator of a graph does.
+
+        Arguments:
+            gradient: of the weight.
+            step: the number of steps that were done, an array of one.
+            damping: all values.
+            names: of what is kept.
+            values: of what is kept, in this order.
+
+        Returns:
+            The preconditioned gradient, then the new values.
+        """
+        kept = dict(zip(names, values, strict=True))
+        done = int(step.reshape(-1)[0])
+        kept = self.refreshed(done, damping_at(damping, done), kept) or kept
+        return [self.preconditioned(gradient, kept), *(np.ascontiguousarray(kept[name]) for name in names)]
+
+    def _warn(self, reason: str, message: str) -> None:
+        if reason not in self._warned:
+            self._warned.add(reason)
+            warnings.warn(f"thor: {message}", RuntimeWarning, stacklevel=2)
+
+
+def normalized(gradient: Any, damping: float, options: Options) -> Any:
+    """The gradient of a normalization's scale or shift over its own diagonal curvature; the loss scale stays in it."""
+    plain = gradient / np.float32(options.loss_scale)
+    curved = np.square(plain) / np.float32(options.batch_size) + np.float32(math.sqrt(damping))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        result = np.where(curved > 0.0, plain / curved, np.float32(0.0))
+    return np.asarray(result * np.float32(options.loss_scale), np.float32)
