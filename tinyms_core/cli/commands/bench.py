@@ -25,7 +25,7 @@ _DEFAULT_SHAPES: Final = ("large", "small")
 
 @click.command(cls=Command)
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="Every optimizer that is installed, as without a NAME.")
+@click.option("--all", "every", is_flag=True, help="Every optimizer that is built from parameters, as without a NAME.")
 @click.option(
     "--shapes",
     "set_names",
