@@ -18,6 +18,7 @@ from tinyms_core.cli.bench.peers import CellStep, Peer, mindspore_peer, torch_pe
 from tinyms_core.cli.bench.shapes import ShapeSet
 from tinyms_core.cli.bench.timing import Step, Times, race, steps_of_a_turn
 from tinyms_core.cli.bench.traffic import Passes, step_bytes
+from tinyms_core.registry.api import optimizer_info
 from tinyms_core.registry.probe import resolve
 
 _OURS = "tinyms"
@@ -136,11 +137,15 @@ def find_peers(name: str, around: str = DEFAULT) -> dict[str, Peer]:
     Returns:
         The peers by kind, those that cannot run among them, with the reason.
     """
-    spec = together(name, around)
+    own, spec = optimizer_info(name), together(name, around)
     arguments = bench_arguments(spec)
+    class_name = resolve(own.implementation).__name__
+    if own.capabilities.wraps_optimizer:
+        reason = "not built from parameters, but around another optimizer"
+        return {"mindspore": Peer(f"mindspore.nn.{class_name}", None, reason), "torch": torch_peer(own.name, arguments)}
     with pynative():
         return {
-            "mindspore": mindspore_peer(resolve(spec.implementation).__name__, arguments),
+            "mindspore": mindspore_peer(class_name, arguments),
             "torch": torch_peer(spec.name, arguments),
         }
 
