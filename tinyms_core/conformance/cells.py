@@ -92,35 +92,20 @@ class Pair(nn.Cell):
 
 
 class RowStep(nn.Cell):
-    """A step of an optimizer whose sparse gradients are put together in the graph, as those of an embedding are.
+    """A step of an optimizer of one table, whose gradient becomes a RowTensor in the graph.
 
     Arguments:
         optimizer: the optimizer.
-        shapes: for each gradient that is sparse its dense shape, for the others None.
-        form: what the rows are made to: ``"tuple"`` or ``"RowTensor"``.
+        shape: the table's shape.
     """
 
-    def __init__(self, optimizer: Any, shapes: Sequence[tuple[int, ...] | None], form: str = "tuple") -> None:
+    def __init__(self, optimizer: Any, shape: tuple[int, ...]) -> None:
         super().__init__(auto_prefix=False)
         self.optimizer = optimizer
-        self.sparse = tuple(shape is not None for shape in shapes)
-        self.shapes = tuple(shape or () for shape in shapes)
-        self.form = form
+        self.shape = shape
 
-    def construct(self, *tensors: Any) -> Any:
-        gradients: Any = ()
-        used = 0
-        for i in range(len(self.sparse)):
-            if self.sparse[i] and self.form == "tuple":
-                gradients += ((tensors[used], tensors[used + 1], self.shapes[i]),)
-                used += 2
-            elif self.sparse[i]:
-                gradients += (RowTensor(tensors[used], tensors[used + 1], self.shapes[i]),)
-                used += 2
-            else:
-                gradients += (tensors[used],)
-                used += 1
-        return self.optimizer(gradients)
+    def construct(self, indices: Any, values: Any) -> Any:
+        return self.optimizer((RowTensor(indices, values, self.shape),))
 
 
 def regression(count: int = 32, seed: int = 5) -> tuple[Any, Any]:

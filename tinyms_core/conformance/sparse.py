@@ -333,6 +333,6 @@ def _forms(subject: Subject) -> list[tuple[str, Callable[[Trial, tuple[Any, ...]
 
 
 def _step_in_graph(trial: Trial, parts: tuple[Any, ...]) -> None:
-    cell = RowStep(trial.optimizer, (parts[2],), "RowTensor")
+    cell = RowStep(trial.optimizer, parts[2])
     step = cell if mindspore.get_context("mode") == mindspore.GRAPH_MODE else mindspore.jit(cell.construct)
     step(*parts[:2])

@@ -14,11 +14,12 @@ import numpy as np
 from mindspore import Parameter, Tensor
 from mindspore.graph.api import ms_compile_cache
 
-from tinyms_core.conformance.cells import RowStep, TableDecay, TableSchedule
+from tinyms_core.conformance.cells import TableDecay, TableSchedule
 from tinyms_core.conformance.rounding import Array
 from tinyms_core.conformance.values import LOSS_SCALE
 from tinyms_core.conformance.workload import Rate, Workload
 from tinyms_core.optimizer.dtypes import DTYPES, dtype_name
+from tinyms_core.optimizer.flat_step import FlatStep, flattened
 from tinyms_core.registry.specs import OptimizerSpec
 
 
@@ -107,23 +108,15 @@ def make_step(optimizer: Any, mode: str) -> Callable[[Sequence[Any]], Any]:
     with_rows: dict[Any, Any] = {}
 
     def run(gradients: Sequence[Any]) -> Any:
-        if not any(isinstance(gradient, tuple) for gradient in gradients):
+        # MindSpore compiles anew for each new tensor in a tuple, so every tensor is an argument of its own.
+        shapes, tensors = flattened(gradients)
+        if all(shape is None for shape in shapes):
             return step(*gradients)
-        shapes, tensors = split_rows(gradients)
         if shapes not in with_rows:
-            with_rows[shapes] = mindspore.jit(RowStep(optimizer, shapes).construct)
+            with_rows[shapes] = mindspore.jit(FlatStep(optimizer, shapes).construct)
         return with_rows[shapes](*tensors)
 
     return run
-
-
-def split_rows(gradients: Sequence[Any]) -> tuple[tuple[tuple[int, ...] | None, ...], list[Any]]:
-    """The dense shapes of the gradients that are (indices, values, shape), None for the others, and all tensors.
-
-    MindSpore compiles anew for each new tensor in a tuple, so every tensor has to be an argument of its own.
-    """
-    shapes = tuple(tuple(g[2]) if isinstance(g, tuple) else None for g in gradients)
-    return shapes, [tensor for g in gradients for tensor in (g[:2] if isinstance(g, tuple) else (g,))]
 
 
 @dataclass(frozen=True)

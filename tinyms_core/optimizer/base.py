@@ -214,7 +214,7 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         self.built_addresses = {id(parameter): address_of(parameter) for parameter in written}
         # Two threads that step one optimizer take turns.
         self._step_lock = threading.Lock()
-        self._flat_steps: dict[tuple[bool, ...], FlatStep] = {}
+        self._flat_steps: dict[Any, FlatStep] = {}
         self._host_step: HostStep | None = None
         self._host_ready = False
         if self._program is not None and not self._classic:
@@ -414,7 +414,8 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         if step is None or graph or self._hooked():
             if not self._classic and len(arguments) == 1 and self._check_eagerly(arguments[0]):
                 if graph:
-                    return self._flat_step_for(arguments[0])(*flattened(arguments[0]))
+                    shapes, tensors = flattened(arguments[0])
+                    return self._flat_step_for(shapes)(*tensors)
                 arguments = (tuple(parts(g) if is_sparse(g) else g for g in arguments[0]),)
             return super().__call__(*arguments, **named)
         with self._step_lock:
@@ -446,11 +447,10 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
             raise ValueError(self.rate_limit_message)
         return bool(sparse)
 
-    def _flat_step_for(self, gradients: Any) -> FlatStep:
-        sparse = tuple(map(is_sparse, gradients))
-        if sparse not in self._flat_steps:
-            self._flat_steps[sparse] = FlatStep(self, sparse)
-        return self._flat_steps[sparse]
+    def _flat_step_for(self, shapes: tuple[tuple[int, ...] | None, ...]) -> FlatStep:
+        if shapes not in self._flat_steps:
+            self._flat_steps[shapes] = FlatStep(self, shapes)
+        return self._flat_steps[shapes]
 
     def _result(self) -> Any:
         if self.returns == "each":

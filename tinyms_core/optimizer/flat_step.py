@@ -20,14 +20,14 @@ class FlatStep(nn.Cell):
 
     Arguments:
         optimizer: whose step.
-        sparse: which of its gradients are rows.
+        shapes: for each gradient that is rows its dense shape, for the others None.
     """
 
-    def __init__(self, optimizer: Any, sparse: Sequence[bool]) -> None:
+    def __init__(self, optimizer: Any, shapes: Sequence[tuple[int, ...] | None]) -> None:
         super().__init__(auto_prefix=False)
         self.optimizer = optimizer
-        self.sparse = tuple(sparse)
-        self.shapes = tuple(tuple(parameter.shape) for parameter in optimizer.parameters)
+        self.sparse = tuple(shape is not None for shape in shapes)
+        self.shapes = tuple(shape or () for shape in shapes)
 
     def construct(self, *tensors: Any) -> Any:
         gradients: Any = ()
@@ -42,9 +42,16 @@ class FlatStep(nn.Cell):
         return self.optimizer(gradients)
 
 
-def flattened(gradients: Sequence[Any]) -> list[Any]:
-    """The gradients' tensors: of rows, the indices and the values."""
+def flattened(gradients: Sequence[Any]) -> tuple[tuple[tuple[int, ...] | None, ...], list[Any]]:
+    """The gradients as a `FlatStep` takes them: the dense shapes of those that are rows, and all tensors."""
+    shapes: list[tuple[int, ...] | None] = []
     tensors: list[Any] = []
     for gradient in gradients:
-        tensors += parts(gradient)[:2] if is_sparse(gradient) else [gradient]
-    return tensors
+        if is_sparse(gradient):
+            indices, values, shape = parts(gradient)
+            shapes.append(shape)
+            tensors += [indices, values]
+        else:
+            shapes.append(None)
+            tensors.append(gradient)
+    return tuple(shapes), tensors
