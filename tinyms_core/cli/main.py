@@ -9,6 +9,7 @@ import click
 from tinyms_core import __version__
 from tinyms_core.cli.commands.bench import bench
 from tinyms_core.cli.commands.check import check
+from tinyms_core.cli.commands.compare import compare
 from tinyms_core.cli.commands.doctor import doctor
 from tinyms_core.cli.commands.info import info
 from tinyms_core.cli.commands.listing import list_command
@@ -29,6 +30,7 @@ def cli() -> None:
       tinyms-optim list "adam*"
       tinyms-optim info lamb
       tinyms-optim train adam lamb
+      tinyms-optim compare momentum thor
       tinyms-optim bench adam --shapes large
 
     \b
@@ -40,7 +42,7 @@ def cli() -> None:
     """
 
 
-for _command in (list_command, info, check, train, bench, doctor):
+for _command in (list_command, info, check, train, compare, bench, doctor):
     cli.add_command(_command)
 
 

@@ -540,7 +540,7 @@ def checked_hyperparameters(
 
 
 def _taken(owner: str, declared: Hyperparameter, value: Any) -> Any:
-    if declared.kind == "any":
+    if declared.free:
         return value
     if declared.kind == "floats":
         return floats(owner, declared.name, value, declared.interval, len(declared.default))

@@ -6,11 +6,13 @@ import inspect
 from collections.abc import Iterable
 from typing import Any
 
-from mindspore import Parameter, nn
+import numpy as np
+from mindspore import Parameter, Tensor, nn
 
 from tinyms_core.optimizer.base import Optimizer
 from tinyms_core.optimizer.validation import describe, inside, is_number
 from tinyms_core.registry import api
+from tinyms_core.registry.specs import Hyperparameter
 
 # Layers whose parameters are scales and shifts of a normalization.
 NORMALIZATIONS = (
@@ -48,7 +50,8 @@ def create_optimizer(
     for layer :math:`i` of :math:`n`, a layer being a Cell that holds parameters itself, in the network's
     order. Parameters or group dicts are passed on as they are.
 
-    An optimizer that is built from a network is given the network itself, and chooses itself what decays.
+    An optimizer that is built from a network is given the network itself, and chooses itself what decays. Where it
+    wants a Tensor of one value, or of one for each step, a number or a list of numbers is made one.
 
     An optimizer that is built around another one, such as LARS, needs that one: either its name as ``around``, and
     it is built as above, or the built optimizer in place of the network.
@@ -116,6 +119,7 @@ def create_optimizer(
         raise TypeError(f"{name}: it has no 'weight_decay', got {describe(weight_decay)}")
     if consumes_network:
         params: Any = net_or_params
+        arguments = _as_tensors(api.optimizer_info(name).hyperparameters, arguments)
     elif isinstance(net_or_params, nn.Cell):
         rate = arguments.get("learning_rate", getattr(accepted.get("learning_rate"), "default", None))
         params = _network_groups(name, net_or_params, rate, decay_bias_and_norm, layer_decay)
@@ -135,6 +139,19 @@ def _refuse_groups(name: str, **asked: Any) -> None:
                 f"{name}: it is built from a network, not from groups of its parameters, so {argument!r} would have no "
                 f"effect; got {value!r}"
             )
+
+
+def _as_tensors(declared: Iterable[Hyperparameter], arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments, with numbers and lists of them as Tensors where one value, or one for each step, is meant."""
+    listed = {hyperparameter.name for hyperparameter in declared if hyperparameter.by_step}
+    return {
+        key: Tensor(np.asarray(value, np.float32)) if key in listed and _is_listed(value) else value
+        for key, value in arguments.items()
+    }
+
+
+def _is_listed(value: Any) -> bool:
+    return is_number(value) or (isinstance(value, (list, tuple)) and bool(value) and all(map(is_number, value)))
 
 
 def _create_around(

@@ -121,8 +121,8 @@ class WrappingOptimizer(nn.Optimizer):  # type: ignore[misc]
 
     def _checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
         declared = self.spec.hyperparameters if self.spec is not None else ()
-        plain = {h.name: given.get(h.name, h.default) for h in declared if h.kind == "any"}
-        checked = tuple(h for h in declared if h.kind != "any")
+        plain = {h.name: given.get(h.name, h.default) for h in declared if h.free}
+        checked = tuple(h for h in declared if not h.free)
         return {
             **checked_hyperparameters(self.name, checked, {k: v for k, v in given.items() if k not in plain}),
             **plain,

@@ -12,8 +12,15 @@ from tinyms_core.registry import checks
 from tinyms_core.registry.plain import PlainFields
 
 # float: a float, not an int. number: a float or an int. floats: as many floats as the default has. rate and
-# decay: what the base takes as a learning rate and as a weight decay. any: checked by the optimizer itself.
-KINDS: Final = ("float", "number", "int", "flag", "floats", "rate", "decay", "any")
+# decay: what the base takes as a learning rate and as a weight decay. listed: a Tensor of one value, or of one for
+# each step. any: neither. The last two are checked by the optimizer itself.
+KINDS: Final = ("float", "number", "int", "flag", "floats", "rate", "decay", "listed", "any")
+
+# Kinds that the base leaves to the optimizer itself.
+_FREE: Final = ("listed", "any")
+
+# Kinds that may have a value for each step, which a Tensor holds.
+_BY_STEP: Final = ("rate", "listed")
 
 # What a default must be, for the kinds that can be judged without the optimizer.
 _DEFAULT_CHECKS: Final = MappingProxyType(
@@ -41,7 +48,7 @@ REQUIRED: Final = Required.REQUIRED
 
 
 # The values of a kind, where a declaration does not say; the base takes no other rates and decays.
-_INTERVALS: Final = MappingProxyType({"rate": "[0, inf)", "decay": "[0, inf)"})
+_INTERVALS: Final = MappingProxyType({"rate": "[0, inf)", "decay": "[0, inf)", "listed": "[0, inf)"})
 
 
 @dataclass(frozen=True)
@@ -52,10 +59,11 @@ class Hyperparameter(PlainFields):
         name: the argument's name, which is also the rule's name for it.
         default: its default value, ``REQUIRED`` when there is none, None for one that may be left out.
         interval: the values it may have, such as ``"(0, 1)"`` or ``"[0, inf)"``; left out, every finite value, or
-            for a rate and a decay every one >= 0.
+            for a rate, a decay and a listed value every one >= 0.
         kind: ``"float"``, ``"number"`` (a float or an int), ``"int"``, ``"flag"``, ``"floats"`` (a tuple or list
             of as many floats as the default has, each in the interval), ``"rate"`` (a learning rate), ``"decay"``
-            (a weight decay), or ``"any"``: checked by the optimizer itself.
+            (a weight decay), ``"listed"`` (a Tensor of one value, or of one for each step), or ``"any"``: checked by
+            the optimizer itself.
         saved_as: name of the Parameter that holds it, for one that a checkpoint brings along.
         inert: why the argument changes nothing, for one that is accepted for compatibility only.
         only_with: the flag that must be True for the argument to be given, or ``"not "`` and the flag that must be
@@ -103,6 +111,16 @@ class Hyperparameter(PlainFields):
     def required(self) -> bool:
         """Whether there is no default."""
         return self.default is REQUIRED
+
+    @property
+    def free(self) -> bool:
+        """Whether the optimizer checks its values itself."""
+        return self.kind in _FREE
+
+    @property
+    def by_step(self) -> bool:
+        """Whether a Tensor with a value for each step may be given."""
+        return self.kind in _BY_STEP
 
     @property
     def bounds(self) -> tuple[float, float, bool, bool]:

@@ -12,9 +12,9 @@ from tinyms_core.cli.around import around_option, together
 from tinyms_core.cli.bench.shapes import SHAPE_SETS, ShapeSet
 from tinyms_core.cli.errors import Command, CommandError
 from tinyms_core.cli.output import json_file_option, progress_bar, tables_console, write_json
-from tinyms_core.cli.train.configuration import require_plain
 from tinyms_core.cli.versions import versions
 from tinyms_core.registry.api import list_optimizers, optimizer_info
+from tinyms_core.registry.specs import OptimizerSpec
 
 if TYPE_CHECKING:
     from tinyms_core.cli.bench.run import Outcome
@@ -75,7 +75,7 @@ def bench(
     chosen = [SHAPE_SETS[name]() for name in (SHAPE_SETS if _ALL in set_names else dict.fromkeys(set_names))]
     asked = list(dict.fromkeys(names)) or _all_plain()
     for name in asked:
-        require_plain(name, together(name, around))
+        _require_plain(name, together(name, around))
 
     from tinyms_core.kernels.threads import thread_count, thread_limit
 
@@ -85,6 +85,14 @@ def bench(
         settings = {"steps": steps, "threads": thread_count(), "dtype": "float32", "mode": "pynative"}
         outcomes = _measure_all(asked, chosen, steps, peers, around)
     _report(outcomes, settings, json_file)
+
+
+def _require_plain(name: str, spec: OptimizerSpec) -> None:
+    if spec.capabilities.consumes_network:
+        raise CommandError(
+            f"{name!r} is built from a network, and a step without a pass through it says nothing; train and compare "
+            "show what it takes"
+        )
 
 
 def _all_plain() -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,9 +11,10 @@ import click
 from rich.text import Text
 
 from tinyms_core.cli.around import around_option, together
-from tinyms_core.cli.errors import Command, CommandError, ExitStatus
+from tinyms_core.cli.errors import Command, ExitStatus
 from tinyms_core.cli.output import json_file_option, progress_bar, tables_console, write_json
 from tinyms_core.cli.train.configuration import Configuration, configure
+from tinyms_core.cli.training_options import launch_in_turn, make_folder, numbers, require_extras
 from tinyms_core.cli.versions import versions
 from tinyms_core.registry.api import optimizer_info
 
@@ -22,21 +22,6 @@ if TYPE_CHECKING:
     from tinyms_core.cli.train.training import Result, Settings
 
 _DEFAULT_OPTIMIZER: Final = "adam"
-_EXTRAS: Final = {"sklearn": "scikit-learn", "matplotlib": "matplotlib"}
-
-
-def _numbers(_: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for text in values:
-        name, separator, value = text.partition("=")
-        words = {"true": True, "false": False}
-        try:
-            found[name] = words[value.lower()] if value.lower() in words else float(value)
-        except ValueError:
-            separator = ""
-        if not separator or not name:
-            raise click.BadParameter(f"{text!r} is not NAME=NUMBER or NAME=true or NAME=false", param=parameter)
-    return found
 
 
 @click.command(cls=Command)
@@ -47,7 +32,7 @@ def _numbers(_: click.Context, parameter: click.Parameter, values: tuple[str, ..
 @click.option("--epochs", type=click.IntRange(min=1), default=12, show_default=True)
 @click.option("--learning-rate", type=click.FloatRange(min=0), help="At the first step.  [default: as shown]")
 @click.option("--weight-decay", type=click.FloatRange(min=0), help="Of weights, not of biases.  [default: as shown]")
-@click.option("--set", "hyperparameters", metavar="NAME=VALUE", multiple=True, callback=_numbers, help="Another value.")
+@click.option("--set", "hyperparameters", metavar="NAME=VALUE", multiple=True, callback=numbers, help="Another value.")
 @click.option("--batch-size", type=click.IntRange(1, 1000), default=32, show_default=True)
 @around_option
 @click.option("--goal", type=click.FloatRange(0, 1), help="Exit status 1 where held-out accuracy is less.")
@@ -89,7 +74,7 @@ def train(
       tinyms-optim train momentum --learning-rate 0.1 --set use_nesterov=true
       tinyms-optim train lars --around momentum
     """
-    _require_extras()
+    require_extras("train")
     asked = list(dict.fromkeys((*names, *more))) or [_DEFAULT_OPTIMIZER]
     configurations = [
         configure(
@@ -102,41 +87,18 @@ def train(
         )
         for name in asked
     ]
-    picture = _picture(output)
+    picture = make_folder(output) / "loss-curves.png"
 
     from tinyms_core.cli.train.training import Settings
 
     settings = Settings(mode, seed, epochs, batch_size)
-    _launch_in_turn(mode)
+    launch_in_turn(mode)
     results = _train_all(configurations, settings)
     _report(results, settings, picture, json_file)
     failures = _failures(results, goal)
     for failure in failures:
         click.echo(failure, err=True)
     ctx.exit(ExitStatus.FAILED if failures else ExitStatus.FINE)
-
-
-def _require_extras() -> None:
-    missing = [name for module, name in _EXTRAS.items() if find_spec(module) is None]
-    if missing:
-        raise CommandError(f'train needs {" and ".join(missing)}: pip install "tinyms-core[train]"')
-
-
-def _picture(output: Path) -> Path:
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CommandError(f"--output: the folder {str(output)!r} cannot be made: {error.strerror}") from error
-    return output / "loss-curves.png"
-
-
-def _launch_in_turn(mode: str) -> None:
-    import mindspore
-
-    if mode == "pynative":
-        # Operators this small are done sooner than they are handed to the threads that PyNative queues them for:
-        # five times as fast on two cores. Losses are the same to the last digit.
-        mindspore.runtime.launch_blocking()
 
 
 def _train_all(configurations: Sequence[Configuration], settings: Settings) -> list[Result]:

@@ -33,6 +33,7 @@ TUNED: Final[Mapping[str, Tuned]] = MappingProxyType(
         "momentum": Tuned(0.05, 1e-3, {"momentum": 0.9}),
         "adam": Tuned(0.005, 1e-4),
         "lamb": Tuned(0.02, 1e-2),
+        "thor": Tuned(0.2, 0.0, {"damping": 1e-4, "momentum": 0.5, "frequency": 10, "enable_clip_grad": True}),
         "lars": Tuned(0.05, 1e-3, {"momentum": 0.9, "coefficient": 0.2}),
     }
 )
@@ -99,11 +100,9 @@ def configure(
         The configuration.
 
     Raises:
-        CommandError: If the optimizer cannot be built from parameters, has no such hyperparameter, or needs a
-            value that nobody gives.
+        CommandError: If the optimizer has no such hyperparameter, or needs a value that nobody gives.
     """
-    require_plain(name, spec)
-    given = dict(hyperparameters or {})
+    given = of_kind(spec, hyperparameters or {})
     unknown = sorted(set(given) - set(spec.defaults))
     if unknown:
         raise CommandError(f"--set: {name!r} has no hyperparameter {unknown[0]!r}; it has {', '.join(spec.defaults)}")
@@ -128,6 +127,22 @@ def _with_rate(spec: OptimizerSpec) -> dict[str, Any]:
     return {declared.only_with_flag: not declared.only_with.startswith("not ")} if declared else {}
 
 
+def of_kind(spec: OptimizerSpec, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, with whole numbers as ints where the optimizer wants an int.
+
+    Example:
+        >>> from tinyms_core import Hyperparameter, OptimizerSpec
+        >>> spec = OptimizerSpec("demo", "demo:Demo", "", hyperparameters=(Hyperparameter("every", 2, kind="int"),))
+        >>> of_kind(spec, {"every": 3.0})
+        {'every': 3}
+    """
+    ints = {item.name for item in spec.hyperparameters if item.kind == "int"}
+    return {
+        name: int(value) if name in ints and isinstance(value, float) and value.is_integer() else value
+        for name, value in given.items()
+    }
+
+
 def cosine_rates(peak: float, steps: int) -> list[float]:
     """Return the rate of each step, which falls from the peak along half a cosine and would be zero after the last.
 
@@ -136,16 +151,6 @@ def cosine_rates(peak: float, steps: int) -> list[float]:
         [1.0, 0.854, 0.5, 0.146]
     """
     return [peak * (1 + math.cos(math.pi * step / steps)) / 2 for step in range(steps)]
-
-
-def require_plain(name: str, spec: OptimizerSpec) -> None:
-    """Refuse an optimizer that is built from a network.
-
-    Raises:
-        CommandError: If it is.
-    """
-    if spec.capabilities.consumes_network:
-        raise CommandError(f"{name!r} is built around a network, which this command does not do")
 
 
 def _first(*values: Any) -> Any:

@@ -24,7 +24,7 @@ def results_table(results: Sequence[Result], settings: Settings) -> Table:
     table = plain_table(
         f"Handwritten digits, {settings.mode} mode, seed {settings.seed}, {settings.epochs} epochs, "
         f"batches of {settings.batch_size}",
-        caption=f"optimizer step: {results[0].step_time.how}",
+        caption=_caption(results),
     )
     table.add_column("optimizer", no_wrap=True)
     for heading in ("train loss", "held-out\naccuracy", "steps/s", "optimizer\nstep, ms", "seconds"):
@@ -36,8 +36,16 @@ def results_table(results: Sequence[Result], settings: Settings) -> Table:
             f"{result.train_loss:.4f}",
             f"{result.accuracy:.2%}",
             f"{result.steps_per_second:.0f}",
-            f"{result.step_time.milliseconds:.3f}",
+            f"{result.step_time.milliseconds:.3f}" if result.step_time else "-",
             f"{result.seconds:.1f}",
             Text(result.configuration.describe()),
         )
     return table
+
+
+def _caption(results: Sequence[Result]) -> str:
+    timed = [result.step_time for result in results if result.step_time]
+    parts = [f"optimizer step: {timed[0].how}"] if timed else []
+    if len(timed) < len(results):
+        parts.append("-: it takes part in the network's passes, and has no step apart from them")
+    return "; ".join(parts)

@@ -18,6 +18,7 @@ from tinyms_core.cli.train.data import Digits, RandomShift
 from tinyms_core.cli.train.network import SmallLeNet
 from tinyms_core.cli.train.step_time import TIMED_STEPS, StepTime, time_step
 from tinyms_core.optimizer.create import create_optimizer
+from tinyms_core.registry.api import optimizer_info
 
 MODES = {"graph": mindspore.GRAPH_MODE, "pynative": mindspore.PYNATIVE_MODE}
 
@@ -53,7 +54,7 @@ class Result:
         train_loss: mean loss of the last epoch.
         accuracy: share of held-out images that are classified rightly.
         steps_per_second: whole training steps, without the first, which compiles.
-        step_time: what the optimizer's own step takes.
+        step_time: what the optimizer's own step takes; None where it takes part in the network's passes.
         seconds: training and judging, compilation included.
     """
 
@@ -63,7 +64,7 @@ class Result:
     train_loss: float
     accuracy: float
     steps_per_second: float
-    step_time: StepTime
+    step_time: StepTime | None
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
@@ -142,7 +143,8 @@ def train_one(configuration: Configuration, settings: Settings, digits: Digits, 
         held_out = _batches(digits.test_images, digits.test_labels, len(digits.test_labels), shuffle=False)
         accuracy = model.eval(held_out, dataset_sink_mode=False)["accuracy"]
         seconds = time.perf_counter() - began
-        step_time = time_step(optimizer, settings.mode)
+        apart = not optimizer_info(configuration.optimizer).capabilities.consumes_network
+        step_time = time_step(optimizer, settings.mode) if apart else None
     return Result(
         configuration=configuration,
         steps_per_epoch=steps_per_epoch,

@@ -17,7 +17,7 @@ SPEC = OptimizerSpec(
     accepted="tinyms_thor.contract:ACCEPTED",
     hyperparameters=(
         Hyperparameter("learning_rate", kind="rate"),
-        Hyperparameter("damping", kind="any"),
+        Hyperparameter("damping", kind="listed"),
         Hyperparameter("momentum", interval="[0, inf)", saved_as="momentum"),
         Hyperparameter("weight_decay", 0.0, kind="decay"),
         Hyperparameter("loss_scale", 1.0, "(0, inf)", kind="number"),
