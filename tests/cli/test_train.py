@@ -53,12 +53,10 @@ def test_what_is_missing_or_unknown_is_named(name, given, message):
         configure(name, optimizer_info(name), tuned={}, **given)
 
 
-def test_capabilities_decide_about_schedule_and_refusal():
+def test_capabilities_decide_about_the_schedule():
     spec = optimizer_info("adam")
     fixed = replace(spec, capabilities=Capabilities(dynamic_rates=False))
     assert configure("adam", fixed).schedule == "constant"
-    with pytest.raises(CommandError, match="built around a network"):
-        configure("adam", replace(spec, capabilities=Capabilities(consumes_network=True)))
 
 
 def test_one_epoch_gives_a_table_a_picture_and_data(run, tmp_path):
@@ -78,6 +76,18 @@ def test_one_epoch_gives_a_table_a_picture_and_data(run, tmp_path):
     assert f"{entry['accuracy']:.2%}" in result.stdout
 
 
+def test_an_optimizer_of_a_network_trains_and_has_no_step_apart(run, tmp_path):
+    path = tmp_path / "train.json"
+    arguments = ["--epochs", "2", "--set", "frequency=20", "--output", str(tmp_path), "--json", str(path)]
+    result = run("train", "thor", *arguments)
+    assert result.exit_code == 0, result.output
+    (entry,) = json.loads(path.read_text())["results"]
+    assert entry["accuracy"] > 0.9
+    assert entry["step_time"] is None
+    assert entry["configuration"]["hyperparameters"]["frequency"] == 20
+    assert "no step apart" in result.stdout
+
+
 def test_a_missed_goal_is_exit_status_1(run, tmp_path):
     arguments = ["--mode", "graph", "--epochs", "1", "--batch-size", "1000", "--output", str(tmp_path), "--goal", "1"]
     result = run("train", "adam", *arguments)
@@ -86,7 +96,7 @@ def test_a_missed_goal_is_exit_status_1(run, tmp_path):
 
 
 def test_missing_extras_say_what_to_install(run, monkeypatch):
-    monkeypatch.setattr("tinyms_core.cli.commands.train.find_spec", lambda name: None)
+    monkeypatch.setattr("tinyms_core.cli.training_options.find_spec", lambda name: None)
     result = run("train", "adam")
     assert result.exit_code == 2
     assert 'scikit-learn and matplotlib: pip install "tinyms-core[train]"' in result.stderr
