@@ -13,6 +13,7 @@ _NUMPY_TYPES: dict[str, Any] = {
     "float64": np.float64,
     "float16": np.float16,
     "bfloat16": np.uint16,
+    "int32": np.int32,
 }
 
 

@@ -132,6 +132,25 @@ def _check_tuple(parameter: Any, gradient: Any, name: str, sparse: bool) -> Any:
     return _check_rows(parameter, gradient[0], gradient[1], gradient[2], name, sparse)
 
 
+fits_host = ops.MultitypeFuncGraph("fits_host")
+"""Whether a custom operator of the host takes a gradient, a bool that is known when the graph is compiled."""
+
+
+@fits_host.register("Tensor")
+def _dense_fits(gradient: Any) -> Any:
+    return gradient.dtype != mindspore.bfloat16
+
+
+@fits_host.register("RowTensor")
+def _row_tensor_fits(gradient: Any) -> Any:
+    return False
+
+
+@fits_host.register("Tuple")
+def _rows_fit(gradient: Any) -> Any:
+    return False
+
+
 def _check_rows(parameter: Any, indices: Any, values: Any, shape: Any, name: str, sparse: bool) -> Any:
     if not sparse:
         raise TypeError(f"{name} is sparse, which the optimizer does not support; make it dense")

@@ -240,10 +240,9 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
             members.append(found[key])
         return members, groups
 
-    def current_hyperparameters(self, wide: bool) -> dict[str, Any]:
-        """The hyperparameters at this step: those that a Parameter holds are read from it."""
-        held = {name: getattr(self, f"held_{name}").value(0, wide) for name in self.saved_hyperparameters}
-        return {**self.hyperparameters, **held}
+    def held_hyperparameters(self, wide: bool) -> dict[str, Any]:
+        """The hyperparameters that a Parameter holds, as they are now."""
+        return {name: getattr(self, f"held_{name}").value(0, wide) for name in self.saved_hyperparameters}
 
     @functools.cached_property
     def _program(self) -> Program | Plan | None:

@@ -10,11 +10,12 @@ import mindspore
 import numpy as np
 from mindspore import Tensor, nn
 
-from tinyms_core.kernels.batch import make_batch
+from tinyms_core.kernels.batch import Integers, make_batch
 from tinyms_core.kernels.cpu import PREPROCESSING, compute_type
 from tinyms_core.kernels.host import host_function
 from tinyms_core.kernels.program import Program
 from tinyms_core.kernels.rule import SUPPLIED_SCALARS
+from tinyms_core.kernels.trampoline import KINDS
 from tinyms_core.kernels.update import Plan
 from tinyms_core.optimizer.addresses import (
     ParameterAddresses,
@@ -71,6 +72,21 @@ class ScalarGroup:
         return float(value.asnumpy().reshape(())) if isinstance(value, Tensor) else float(value)
 
 
+@dataclass(frozen=True)
+class GroupValues:
+    """What a group's scalars of one step are made from.
+
+    Attributes:
+        rate: its learning rate.
+        decay: its weight decay.
+        hyperparameters: those that may change from step to step, by name.
+    """
+
+    rate: float
+    decay: float
+    hyperparameters: dict[str, Any]
+
+
 class _Bucket:
     """The tensors of one parameter dtype and one gradient dtype, updated by one kernel call."""
 
@@ -88,18 +104,21 @@ class _Bucket:
         states = [[row[i] for i in members] for row in optimizer.states.values()]
         self.addresses = ParameterAddresses([parameters, *states], optimizer.built_addresses)
 
-    def run(self, gradients: Sequence[Tensor], scalars: list[dict[str, float]], factors: StepFactors | None) -> None:
-        found, alive = gradient_addresses([gradients[i] for i in self.members])
-        own = self.addresses.current()
-        addresses = np.concatenate((own[:1], np.array([found], dtype=np.int64), own[1:]))
+    def run(
+        self,
+        own: Integers,
+        gradients: Integers,
+        scalars: list[dict[str, float]],
+        factors: StepFactors | None = None,
+    ) -> None:
+        """Update: ``own`` has the addresses of the parameters and states, ``gradients`` those of the gradients."""
+        addresses = np.concatenate((own[:1], gradients[np.newaxis], own[1:]))
         columns = (*PREPROCESSING, *self.kernel.scalars)
         table = np.array([[group[name] for name in columns] for group in scalars], dtype=np.float64)
         groups = self.groups
         if factors is not None:
             table, groups = factors.rows(self.members, addresses, table[groups])
         self.kernel(self.batch, addresses, groups, table)
-        # Copies of views have to live until here.
-        del alive
 
 
 def _row_length(setting: Any) -> int:
@@ -134,7 +153,7 @@ class HostStep:
         self._shapes = [s.parameter.shape for s in optimizer.settings]
         self._kinds = optimizer._parameter_kinds
         self._group_of, self._groups = optimizer.scalar_groups()
-        self._bucket_kinds: list[Any] = []
+        self._bucket_kinds: Sequence[Any] = ()
         self._buckets: list[_Bucket] = []
         self._sparse_steps: dict[int, SparseStep] = {}
         counters = [optimizer.global_step, *optimizer.scalar_states.values()]
@@ -147,18 +166,40 @@ class HostStep:
         sparse = self._read_sparse(gradients, kinds) if None in kinds else {}
         wait_for_queued_work()
         step = int(optimizer.global_step.asnumpy()[0])
-        scalars, scalar_state = self._scalars(step)
+        scalars, scalar_state = self._scalars(step, self._values_at(step))
         # Kept in a name of its own until the kernels have read it.
         gradients = optimizer.precondition_on_host(gradients, step)
         factors = None if self._factors is None else self._factors.at_step(step, kinds)
         self._counters.current()
-        for bucket in self._buckets_for(kinds):
-            bucket.run(gradients, scalars, factors)
+        for bucket in self._buckets_for(kinds, dtype_name):
+            # Copies of views have to live until the kernel is done.
+            found, _alive = gradient_addresses([gradients[i] for i in bucket.members])
+            bucket.run(bucket.addresses.current(), np.array(found, dtype=np.int64), scalars, factors)
         for index, gradient in sparse.items():
             self._sparse_step_of(index)(gradient, scalars[self._group_of[index]])
         for name, value in scalar_state.items():
             optimizer.scalar_states[name].asnumpy()[...] = value
         optimizer.global_step.asnumpy()[0] = step + 1
+
+    def at_addresses(
+        self, step: int, values: list[GroupValues], kinds: bytes, own: Integers, gradients: Integers
+    ) -> dict[str, float]:
+        """Do the step of dense gradients at given addresses, which are those of the moment.
+
+        Arguments:
+            step: the number of steps that were done.
+            values: for each group.
+            kinds: the gradients' dtypes, as numbers into `trampoline.KINDS`.
+            own: addresses of the parameters, then of each state, shape (rows, parameters).
+            gradients: addresses of the gradients.
+
+        Returns:
+            The scalar state after the step, by name.
+        """
+        scalars, scalar_state = self._scalars(step, values)
+        for bucket in self._buckets_for(kinds, KINDS.__getitem__):
+            bucket.run(np.ascontiguousarray(own[:, bucket.members]), gradients[bucket.members], scalars)
+        return scalar_state
 
     def _read_sparse(self, gradients: Sequence[Any], kinds: list[Any]) -> dict[int, SparseGradient]:
         """The sparse gradients by index, checked, with distinct rows."""
@@ -174,13 +215,13 @@ class HostStep:
             self._sparse_steps[index] = SparseStep(self._optimizer, kernel, index)
         return self._sparse_steps[index]
 
-    def _buckets_for(self, kinds: list[Any]) -> list[_Bucket]:
+    def _buckets_for(self, kinds: Sequence[Any], name_of: Callable[[Any], str | None]) -> list[_Bucket]:
         """The kernel calls for gradients of these dtypes, laid out anew when the dtypes change."""
         if kinds != self._bucket_kinds:
             members: dict[tuple[str, str], list[int]] = {}
             for index, kind in enumerate(kinds):
                 if kind is not None:
-                    members.setdefault((self._kinds[index], dtype_name(kind) or ""), []).append(index)
+                    members.setdefault((self._kinds[index], name_of(kind) or ""), []).append(index)
             self._buckets = [self._make_bucket(pair, indices) for pair, indices in members.items()]
             self._bucket_kinds = kinds
         return self._buckets
@@ -189,26 +230,34 @@ class HostStep:
         kernel = self._factory(self._program, *pair)
         return _Bucket(self._optimizer, kernel, members, [self._group_of[i] for i in members])
 
-    def _scalars(self, step: int) -> tuple[list[dict[str, float]], dict[str, float]]:
-        """All scalars of a step by name, for each group, and the scalar state after the step."""
-        optimizer, program = self._optimizer, self._program
-        named: list[dict[str, float]] = []
-        values: tuple[float, ...] = ()
+    def _values_at(self, step: int) -> list[GroupValues]:
+        """What the scalars of each group are made from, asked of MindSpore."""
+        optimizer = self._optimizer
         rates: dict[tuple[int, bool], float] = {}
+        values = []
         for group in self._groups:
             key = (group.rate_index, group.wide)
             if key not in rates:
                 rates[key] = group.rate.value(step, group.wide)
-            decay = group.decay_value(step)
-            scalars = optimizer.current_hyperparameters(group.wide)
-            scalars.update(zip(SUPPLIED_SCALARS, (rates[key], step + 1, decay), strict=True))
-            values = self._host(**{name: scalars[name] for name in program.scalars})
-            scalars.update(zip(program.slots, values, strict=False))
-            in_gradient = decay * optimizer.loss_scale if optimizer.decays_gradient else 0.0
+            held = optimizer.held_hyperparameters(group.wide)
+            values.append(GroupValues(rates[key], group.decay_value(step), held))
+        return values
+
+    def _scalars(self, step: int, values: list[GroupValues]) -> tuple[list[dict[str, float]], dict[str, float]]:
+        """All scalars of a step by name, for each group, and the scalar state after the step."""
+        optimizer, program = self._optimizer, self._program
+        named: list[dict[str, float]] = []
+        results: tuple[float, ...] = ()
+        for group in values:
+            scalars = {**optimizer.hyperparameters, **group.hyperparameters}
+            scalars.update(zip(SUPPLIED_SCALARS, (group.rate, step + 1, group.decay), strict=True))
+            results = self._host(**{name: scalars[name] for name in program.scalars})
+            scalars.update(zip(program.slots, results, strict=False))
+            in_gradient = group.decay * optimizer.loss_scale if optimizer.decays_gradient else 0.0
             scale = 1.0 / optimizer.loss_scale if optimizer.scales_gradient else 1.0
             scalars.update(zip(PREPROCESSING, (in_gradient, scale), strict=True))
             named.append(scalars)
-        return named, dict(zip(program.scalar_state, values[len(program.slots) :], strict=True))
+        return named, dict(zip(program.scalar_state, results[len(program.slots) :], strict=True))
 
 
 def check_gradients(optimizer: Optimizer, gradients: Any, shapes: list[Any]) -> list[Any]:

@@ -12,9 +12,10 @@ from tinyms_core.kernels.cpu import compute_type
 from tinyms_core.kernels.program import Program
 from tinyms_core.kernels.rule import SUPPLIED_SCALARS
 from tinyms_core.kernels.traced import trace_program
-from tinyms_core.kernels.traced_gradients import check_gradient, refuse
+from tinyms_core.kernels.traced_gradients import check_gradient, fits_host, refuse
 from tinyms_core.kernels.update import Plan
 from tinyms_core.optimizer.dtypes import DTYPES, dtype_name
+from tinyms_core.optimizer.graph_step import graph_operator
 from tinyms_core.optimizer.traced_update import TracedUpdate, as_they_are
 
 
@@ -61,6 +62,12 @@ class TracedStep(nn.Cell):
         self.traced_scalar_states = tuple(self.scalar_states.values())
         held = [getattr(self, f"held_{name}") for name in self.saved_hyperparameters]
         self.traced_held = CellList(held, auto_prefix=False)
+        found = graph_operator(self)  # type: ignore[arg-type]
+        self.traced_on_host = found is not None
+        # What the operator calls lives as long as the operator.
+        self.traced_operator: Any = None if found is None else found.operator
+        self.traced_who: Any = None if found is None else found.who
+        self._graph_step: Any = None if found is None else found.step
 
     def _set_traced_update(self, plan: Plan, groups: list[Any]) -> None:
         """Lay out a written-out update: it takes the step's scalars as they are."""
@@ -111,6 +118,34 @@ class TracedStep(nn.Cell):
             if self.traced_sparse:
                 refuse(outside > 0, self.traced_outside[i])
         gradients = self.precondition(gradients)
+        if self.traced_on_host:
+            fit = True
+            for i in range(self.param_length):
+                fit = fit and fits_host(gradients[i])
+            if fit:
+                return self._traced_result(self._traced_host_step(gradients))
+        return self._traced_result(self._traced_operators(gradients))
+
+    def _traced_host_step(self, gradients: Any) -> Any:
+        """The whole step as one operator, which runs the kernels of the host."""
+        inputs: Any = self.parameters
+        for states in self.traced_states:
+            inputs += states
+        inputs += (self.global_step,)
+        inputs += self.traced_scalar_states
+        inputs += gradients
+        for k in range(self.traced_group_count):
+            rate, _, decay, *held = self._traced_available_of(k)
+            inputs += (rate, decay)
+            inputs += tuple(held)
+        written = self.traced_operator(*inputs, self.traced_who)
+        done: Any = ()
+        for _ in range(self.param_length):
+            done += (ops.depend(Tensor(True, mindspore.bool_), written),)
+        return done
+
+    def _traced_operators(self, gradients: Any) -> Any:
+        """The step as MindSpore's operators."""
         slots: Any = ()
         values: Any = ()
         for k in range(self.traced_group_count):
@@ -131,17 +166,20 @@ class TracedStep(nn.Cell):
             state = self.traced_scalar_states[j]
             value = ops.cast(values[self.traced_step_slot_count + j], state.dtype)
             done = ops.depend(done, ops.assign(state, value.reshape(state.shape)))
-        done = ops.depend(done, self.next_step())
-        return self._traced_result(done)
+        return ops.depend(done, self.next_step())
 
-    def _traced_scalars_of(self, k: int) -> Any:
+    def _traced_available_of(self, k: int) -> Any:
+        """What a group's scalars are made from: rate, step, decay, and the hyperparameters that a Parameter holds."""
         rate = self.rates[self.traced_group_rate[k]](self.global_step, self.traced_group_wide[k])
         step = ops.cast(self.global_step, self.wide_type).reshape(()) + 1
         decay = ops.cast(self._decay_of(self.traced_group_member[k]), self.wide_type)
         available: Any = (ops.cast(rate, self.wide_type), step, decay)
         for held in self.traced_held:
             available += (ops.cast(held(self.global_step, self.traced_group_wide[k]), self.wide_type),)
-        available += self.traced_constants
+        return available
+
+    def _traced_scalars_of(self, k: int) -> Any:
+        available = self._traced_available_of(k) + self.traced_constants
         inputs: Any = ()
         for index in self.traced_input_order:
             inputs += (available[index],)

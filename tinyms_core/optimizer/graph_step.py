@@ -1,0 +1,125 @@
+"""A step in a graph on the host: one custom operator that runs the kernels of a step in PyNative."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import mindspore
+import numpy as np
+from mindspore import Tensor, context, ops
+from mindspore.ops import signature
+
+from tinyms_core.kernels import trampoline
+from tinyms_core.kernels.arrays import array_at
+from tinyms_core.kernels.batch import Integers
+from tinyms_core.optimizer.kernel_choice import HOST_DEVICES, choose_kernel
+from tinyms_core.optimizer.step import GroupValues, HostStep
+
+if TYPE_CHECKING:
+    from tinyms_core.optimizer.base import Optimizer
+
+# MindSpore's custom operators on CPU know no bfloat16.
+_STORAGES = frozenset(trampoline.KINDS[1:])
+
+
+class GraphStep:
+    """What the operator calls: a host step whose addresses come from the graph.
+
+    The operator's inputs are the parameters, each state of all of them, the step number and the scalar states, the
+    gradients, then for each group of scalars its rate, its decay and the hyperparameters that a Parameter holds.
+
+    Arguments:
+        optimizer: whose step.
+        step: the optimizer's step on the host, for this alone.
+    """
+
+    def __init__(self, optimizer: Optimizer, step: HostStep) -> None:
+        self._step = step
+        self._held = optimizer.saved_hyperparameters
+        self._members = optimizer.param_length
+        self._rows = 1 + len(optimizer.states)
+        self._counters = {
+            name: (state.size, str(np.dtype(state.asnumpy().dtype))) for name, state in optimizer.scalar_states.items()
+        }
+        self._lock = optimizer._step_lock
+
+    def __call__(self, addresses: Integers, kinds: bytes) -> None:
+        """Do one step; it asks MindSpore for nothing, since a graph is running."""
+        ends = np.cumsum([self._rows * self._members, 1 + len(self._counters), self._members])
+        own, counters, gradients, controls = np.split(addresses, ends)
+        with self._lock:
+            number = array_at(int(counters[0]), 1, "int32")
+            values = self._values(controls)
+            new = self._step.at_addresses(
+                int(number[0]),
+                values,
+                kinds[ends[1] : ends[2]],
+                own.reshape(self._rows, self._members),
+                gradients,
+            )
+            for address, (name, (size, kind)) in zip(counters[1:], self._counters.items(), strict=True):
+                array_at(int(address), size, kind)[...] = new[name]
+            number[0] += 1
+
+    def _values(self, controls: Integers) -> list[GroupValues]:
+        numbers = [float(array_at(int(address), 1, "float64")[0]) for address in controls]
+        width = 2 + len(self._held)
+        groups = [numbers[first : first + width] for first in range(0, len(numbers), width)]
+        return [GroupValues(rate, decay, dict(zip(self._held, held, strict=True))) for rate, decay, *held in groups]
+
+
+@dataclass(frozen=True)
+class GraphOperator:
+    """An operator that steps.
+
+    Attributes:
+        operator: the operator.
+        who: its last input, which names the step.
+        step: what it calls, which somebody has to hold.
+    """
+
+    operator: Any
+    who: Tensor
+    step: GraphStep
+
+
+def graph_operator(optimizer: Optimizer) -> GraphOperator | None:
+    """Make the operator of an optimizer's steps in graphs.
+
+    Arguments:
+        optimizer: an optimizer with a rule or an update.
+
+    Returns:
+        The operator; None where steps in graphs are made of MindSpore's operators: on another device, for bfloat16,
+        and where there is no C compiler.
+    """
+    if context.get_context("device_target") not in HOST_DEVICES or optimizer.target not in HOST_DEVICES:
+        return None
+    states = [parameter for row in optimizer.states.values() for parameter in row]
+    storages = {str(parameter.dtype).lower() for parameter in (*optimizer.parameters, *states)}
+    if not storages <= _STORAGES or trampoline.unavailable():
+        return None
+    factory = choose_kernel(optimizer)
+    if factory is None:
+        return None
+    assert optimizer._program is not None
+    step = GraphStep(optimizer, HostStep(optimizer, optimizer._program, factory))
+    operator = ops.Custom(
+        f"{trampoline.library()}:{trampoline.FUNCTION}",
+        out_shape=lambda *_: (1,),
+        out_dtype=lambda *_: mindspore.int32,
+        func_type="aot",
+    )
+    operator.add_prim_attr("side_effect_mem", True)
+    groups = len(optimizer.scalar_groups()[1])
+    written = len(optimizer.parameters) + len(states) + 1 + len(optimizer.scalar_states)
+    read = len(optimizer.parameters) + groups * (2 + len(optimizer.saved_hyperparameters)) + 1
+    # MindSpore orders reads of Parameters before and after an operator that says that it writes them.
+    operator.set_signatures(
+        [
+            *(signature.make_sig(f"written{i}", signature.sig_rw.RW_WRITE) for i in range(written)),
+            *(signature.make_sig(f"read{i}") for i in range(read)),
+        ]
+    )
+    return GraphOperator(operator, Tensor(np.array([trampoline.register(step)], dtype=np.int64)), step)
