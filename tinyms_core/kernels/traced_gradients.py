@@ -114,7 +114,12 @@ check_gradient = ops.MultitypeFuncGraph("check_gradient")
 
 
 @check_gradient.register("Tensor", "Tensor", "String", "Bool")
-def _check_dense(parameter: Any, gradient: Any, name: str, sparse: bool) -> Any:
+def _check_any_dense(parameter: Any, gradient: Any, name: str, sparse: bool) -> Any:
+    return check_dense(parameter, gradient, name)
+
+
+def check_dense(parameter: Any, gradient: Any, name: str) -> Any:
+    """Refuse a dense gradient that does not fit, when the graph is compiled."""
     if gradient.shape != parameter.shape:
         raise ValueError(f"{name} has shape {gradient.shape}, the parameter has {parameter.shape}")
     if gradient.dtype not in FLOATS:
@@ -132,23 +137,28 @@ def _check_tuple(parameter: Any, gradient: Any, name: str, sparse: bool) -> Any:
     return _check_rows(parameter, gradient[0], gradient[1], gradient[2], name, sparse)
 
 
-fits_host = ops.MultitypeFuncGraph("fits_host")
-"""Whether a custom operator of the host takes a gradient, a bool that is known when the graph is compiled."""
+# Whether a gradient is dense: 1 or 0, known when the graph is compiled.
+is_dense = ops.MultitypeFuncGraph("is_dense")
 
 
-@fits_host.register("Tensor")
-def _dense_fits(gradient: Any) -> Any:
+@is_dense.register("Tensor")
+def _tensor_is_dense(gradient: Any) -> Any:
+    return 1
+
+
+@is_dense.register("RowTensor")
+def _row_tensor_is_sparse(gradient: Any) -> Any:
+    return 0
+
+
+@is_dense.register("Tuple")
+def _tuple_is_sparse(gradient: Any) -> Any:
+    return 0
+
+
+def fits_host(gradient: Any) -> Any:
+    """Whether a custom operator of the host takes a dense gradient, known when the graph is compiled."""
     return gradient.dtype != mindspore.bfloat16
-
-
-@fits_host.register("RowTensor")
-def _row_tensor_fits(gradient: Any) -> Any:
-    return False
-
-
-@fits_host.register("Tuple")
-def _rows_fit(gradient: Any) -> Any:
-    return False
 
 
 def _check_rows(parameter: Any, indices: Any, values: Any, shape: Any, name: str, sparse: bool) -> Any:

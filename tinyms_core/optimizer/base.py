@@ -20,7 +20,7 @@ from tinyms_core.optimizer.addresses import address_of
 from tinyms_core.optimizer.copying import copy_optimizer, rebuild_optimizer, snapshot
 from tinyms_core.optimizer.distributed import broadcast_parameters
 from tinyms_core.optimizer.dtypes import DTYPES, dtype_name, wide_name
-from tinyms_core.optimizer.flat_step import FlatStep, flattened
+from tinyms_core.optimizer.flat_step import flat_step, flattened
 from tinyms_core.optimizer.gradient_methods import GradientMethods
 from tinyms_core.optimizer.groups import Grouping, make_grouping, require_capabilities
 from tinyms_core.optimizer.kernel_choice import check_target, choose_kernel
@@ -214,7 +214,7 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         self.built_addresses = {id(parameter): address_of(parameter) for parameter in written}
         # Two threads that step one optimizer take turns.
         self._step_lock = threading.Lock()
-        self._flat_steps: dict[Any, FlatStep] = {}
+        self._flat_steps: dict[Any, nn.Cell] = {}
         self._host_step: HostStep | None = None
         self._host_ready = False
         if self._program is not None and not self._classic:
@@ -411,8 +411,9 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         step = self._ready_host_step() if len(arguments) == 1 and not named else None
         graph = context.get_context("mode") == context.GRAPH_MODE
         if step is None or graph or self._hooked():
-            if not self._classic and len(arguments) == 1 and self._check_eagerly(arguments[0]):
-                if graph:
+            if not self._classic and len(arguments) == 1:
+                self._check_eagerly(arguments[0])
+                if graph and not self._hooked():
                     shapes, tensors = flattened(arguments[0])
                     return self._flat_step_for(shapes)(*tensors)
                 arguments = (tuple(parts(g) if is_sparse(g) else g for g in arguments[0]),)
@@ -436,19 +437,18 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         hooks = (self._forward_pre_hook, self._forward_hook, self._backward_pre_hook, self._backward_hook)
         return any(hooks)
 
-    def _check_eagerly(self, gradients: Any) -> bool:
-        """Refuse what does not fit before a graph is compiled; say whether some gradients are rows."""
+    def _check_eagerly(self, gradients: Any) -> None:
+        """Refuse what does not fit before a graph is compiled."""
         shapes = [s.parameter.shape for s in self.settings]
         sparse = [i for i, kind in enumerate(check_gradients(self, gradients, shapes)) if kind is None]
         for index in sparse:
             read_sparse(self.name, gradients[index], self.settings[index].parameter, self.unique)
         if self.rate_limit and int(self.global_step.asnumpy()[0]) >= self.rate_limit:
             raise ValueError(self.rate_limit_message)
-        return bool(sparse)
 
-    def _flat_step_for(self, shapes: tuple[tuple[int, ...] | None, ...]) -> FlatStep:
+    def _flat_step_for(self, shapes: tuple[tuple[int, ...] | None, ...]) -> nn.Cell:
         if shapes not in self._flat_steps:
-            self._flat_steps[shapes] = FlatStep(self, shapes)
+            self._flat_steps[shapes] = flat_step(self, shapes)
         return self._flat_steps[shapes]
 
     def _result(self) -> Any:

@@ -7,16 +7,43 @@ from typing import Any
 import mindspore
 from mindspore import Tensor, nn, ops
 from mindspore.nn.layer.container import CellList
+from mindspore.ops import functional
 
 from tinyms_core.kernels.cpu import compute_type
 from tinyms_core.kernels.program import Program
 from tinyms_core.kernels.rule import SUPPLIED_SCALARS
 from tinyms_core.kernels.traced import trace_program
-from tinyms_core.kernels.traced_gradients import check_gradient, fits_host, refuse
+from tinyms_core.kernels.traced_gradients import (
+    check_dense,
+    check_gradient,
+    fits_host,
+    is_dense,
+    refuse,
+)
 from tinyms_core.kernels.update import Plan
 from tinyms_core.optimizer.dtypes import DTYPES, dtype_name
 from tinyms_core.optimizer.graph_step import graph_operator
 from tinyms_core.optimizer.traced_update import TracedUpdate, as_they_are
+
+
+def picked(items: Any, index: int) -> Any:
+    """One of the items."""
+    return items[index]
+
+
+def slot_of(slots: Any, slot: int, group: int) -> Any:
+    """A slot of a group."""
+    return slots[group][slot]
+
+
+def repeated(value: Any, index: int) -> Any:
+    """The same value, whatever the index."""
+    return value
+
+
+def after(written: Any, index: int) -> Any:
+    """True, once something was written."""
+    return ops.depend(Tensor(True, mindspore.bool_), written)
 
 
 class TracedFunction(nn.Cell):
@@ -59,15 +86,32 @@ class TracedStep(nn.Cell):
             else ""
             for name, s in zip(self.traced_names, self.settings, strict=True)
         )
+        self._set_traced_members()
         self.traced_scalar_states = tuple(self.scalar_states.values())
+        self.traced_map = ops.Map()
         held = [getattr(self, f"held_{name}") for name in self.saved_hyperparameters]
         self.traced_held = CellList(held, auto_prefix=False)
         found = graph_operator(self)  # type: ignore[arg-type]
         self.traced_on_host = found is not None
+        self.traced_all_fit = (True,) * self.param_length
         # What the operator calls lives as long as the operator.
         self.traced_operator: Any = None if found is None else found.operator
         self.traced_who: Any = None if found is None else found.who
         self._graph_step: Any = None if found is None else found.step
+
+    def _set_traced_members(self) -> None:
+        """Lay out which parameters each function updates, and with what."""
+        chosen = [self.traced_group_update[k] for k in self.traced_group_of]
+        members = [[i for i, which in enumerate(chosen) if which == j] for j in range(len(self.traced_steps))]
+        self.traced_members = tuple(map(tuple, members))
+        self.traced_member_groups = tuple(tuple(self.traced_group_of[i] for i in own) for own in members)
+        self.traced_preparations = tuple(
+            ((self.reciprocal_scale_wide,) * len(own), *zip(*(self.traced_flags[i] for i in own), strict=True))
+            for own in members
+        )
+        # Where each parameter's result is among those of all functions, one after the other.
+        flat = [i for own in members for i in own]
+        self.traced_order = tuple(flat.index(i) for i in range(len(flat)))
 
     def _set_traced_update(self, plan: Plan, groups: list[Any]) -> None:
         """Lay out a written-out update: it takes the step's scalars as they are."""
@@ -113,39 +157,19 @@ class TracedStep(nn.Cell):
             raise ValueError(f"got {len(gradients)} gradient(s) for {self.param_length} parameter(s)")
         if self.rate_limit > 0:
             refuse(self.global_step[0] >= self.rate_limit, self.rate_limit_message)
+        # What MindSpore's parser makes of a loop is a function in a function for each round, to a depth that it
+        # limits; the body is one call, so that networks of many hundred parameters fit.
+        dense = 1
+        for gradient in gradients:
+            dense = dense * is_dense(gradient)
+        if dense == 1:
+            return self._traced_result(self._traced_dense(gradients))
+        # Here and not in a method: rows do not survive in a tuple that is handed on, nor in one that is mapped.
         for i in range(self.param_length):
             outside = check_gradient(self.parameters[i], gradients[i], self.traced_names[i], self.traced_sparse)
             if self.traced_sparse:
                 refuse(outside > 0, self.traced_outside[i])
         gradients = self.precondition(gradients)
-        if self.traced_on_host:
-            fit = True
-            for i in range(self.param_length):
-                fit = fit and fits_host(gradients[i])
-            if fit:
-                return self._traced_result(self._traced_host_step(gradients))
-        return self._traced_result(self._traced_operators(gradients))
-
-    def _traced_host_step(self, gradients: Any) -> Any:
-        """The whole step as one operator, which runs the kernels of the host."""
-        inputs: Any = self.parameters
-        for states in self.traced_states:
-            inputs += states
-        inputs += (self.global_step,)
-        inputs += self.traced_scalar_states
-        inputs += gradients
-        for k in range(self.traced_group_count):
-            rate, _, decay, *held = self._traced_available_of(k)
-            inputs += (rate, decay)
-            inputs += tuple(held)
-        written = self.traced_operator(*inputs, self.traced_who)
-        done: Any = ()
-        for _ in range(self.param_length):
-            done += (ops.depend(Tensor(True, mindspore.bool_), written),)
-        return done
-
-    def _traced_operators(self, gradients: Any) -> Any:
-        """The step as MindSpore's operators."""
         slots: Any = ()
         values: Any = ()
         for k in range(self.traced_group_count):
@@ -162,6 +186,58 @@ class TracedStep(nn.Cell):
             arguments += self.traced_flags[i]
             arguments += (self._unique,)
             done += (self.traced_steps[self.traced_group_update[k]](*arguments, gradients[i]),)
+        return self._traced_result(self._traced_counted(done, values))
+
+    def _traced_dense(self, gradients: Any) -> Any:
+        """A step of dense gradients: what is done for each parameter is mapped, not looped over."""
+        self.traced_map(check_dense, self.parameters, gradients, self.traced_names)
+        gradients = self.precondition(gradients)
+        if self.traced_on_host and self.traced_map(fits_host, gradients) == self.traced_all_fit:
+            return self._traced_host_step(gradients)
+        slots: Any = ()
+        decays: Any = ()
+        values: Any = ()
+        for k in range(self.traced_group_count):
+            values = self._traced_scalars_of(k)
+            slots += (self._traced_slots_of(k, values),)
+            decays += (self.loss_scale_wide * self._decay_of(self.traced_group_member[k]),)
+        done: Any = ()
+        for j in range(len(self.traced_steps)):
+            members = self.traced_members[j]
+            groups = self.traced_member_groups[j]
+            arguments: Any = (self.traced_map(functional.partial(picked, self.parameters), members),)
+            for states in self.traced_states:
+                arguments += (self.traced_map(functional.partial(picked, states), members),)
+            for slot in range(len(slots[0])):
+                arguments += (self.traced_map(functional.partial(slot_of, slots, slot), groups),)
+            arguments += (self.traced_map(functional.partial(picked, decays), groups),)
+            arguments += self.traced_preparations[j]
+            arguments += (self.traced_map(functional.partial(repeated, self._unique), members),)
+            arguments += (self.traced_map(functional.partial(picked, gradients), members),)
+            done += self.traced_map(self.traced_steps[j], *arguments)
+        done = self.traced_map(functional.partial(picked, done), self.traced_order)
+        return self._traced_counted(done, values)
+
+    def _traced_host_step(self, gradients: Any) -> Any:
+        """The whole step as one operator, which runs the kernels of the host."""
+        inputs: Any = self.parameters
+        for states in self.traced_states:
+            inputs += states
+        inputs += (self.global_step,)
+        inputs += self.traced_scalar_states
+        inputs += gradients
+        for k in range(self.traced_group_count):
+            rate, _, decay, *held = self._traced_available_of(k)
+            inputs += (rate, decay)
+            inputs += tuple(held)
+        written = self.traced_operator(*inputs, self.traced_who)
+        # Of a tuple that something hangs on, MindSpore makes every tensor at run time.
+        if self.returns == "each":
+            return self.traced_map(functional.partial(after, written), self.traced_group_of)
+        return written
+
+    def _traced_counted(self, done: Any, values: Any) -> Any:
+        """Write the scalar states and count the step; the result hangs on that."""
         for j in range(len(self.traced_scalar_states)):
             state = self.traced_scalar_states[j]
             value = ops.cast(values[self.traced_step_slot_count + j], state.dtype)
