@@ -109,6 +109,10 @@ class TracedStep(nn.Cell):
             ((self.reciprocal_scale_wide,) * len(own), *zip(*(self.traced_flags[i] for i in own), strict=True))
             for own in members
         )
+        last = self.param_length - 1
+        self.traced_eights = tuple(
+            tuple(min(first + k, last) for k in range(8)) for first in range(0, self.param_length, 8)
+        )
         # Where each parameter's result is among those of all functions, one after the other.
         flat = [i for own in members for i in own]
         self.traced_order = tuple(flat.index(i) for i in range(len(flat)))
@@ -157,11 +161,13 @@ class TracedStep(nn.Cell):
             raise ValueError(f"got {len(gradients)} gradient(s) for {self.param_length} parameter(s)")
         if self.rate_limit > 0:
             refuse(self.global_step[0] >= self.rate_limit, self.rate_limit_message)
-        # What MindSpore's parser makes of a loop is a function in a function for each round, to a depth that it
-        # limits; the body is one call, so that networks of many hundred parameters fit.
+        # What MindSpore's parser makes of a loop is two functions in one another for each round, to a depth of 1,000;
+        # with eight gradients a round, networks of thousands of parameters fit.
         dense = 1
-        for gradient in gradients:
-            dense = dense * is_dense(gradient)
+        for i, j, k, m, n, o, p, q in self.traced_eights:
+            dense = dense * is_dense(gradients[i]) * is_dense(gradients[j]) * is_dense(gradients[k])
+            dense = dense * is_dense(gradients[m]) * is_dense(gradients[n]) * is_dense(gradients[o])
+            dense = dense * is_dense(gradients[p]) * is_dense(gradients[q])
         if dense == 1:
             return self._traced_result(self._traced_dense(gradients))
         # Here and not in a method: rows do not survive in a tuple that is handed on, nor in one that is mapped.
