@@ -77,17 +77,19 @@ def optimizers_table() -> str:
 
 def _row(name: str, spec: OptimizerSpec) -> tuple[str, ...]:
     can = spec.capabilities
-    graph = "operators" if "graph" in can.modes else _NONE
+    operators = "operators" if "graph" in can.modes else _NONE
     # What is seen of a network is worked on by the host.
     elsewhere = "graph" in can.modes and not can.consumes_network
     kernels = {status.spec.device for status in kernels_for(spec.name) if status.available}
+    # The factors of an optimizer around another one are operators in a graph; its inner one runs kernels there.
+    graph = "kernel" if "CPU" in kernels and operators != _NONE and not can.wraps_optimizer else operators
     return (
         f"[{name}](plugins/{spec.name}/README.md)",
         ("kernel" if "CPU" in kernels else "operators") if "pynative" in can.modes else _NONE,
         graph,
         # Nothing here has been run on another device than a CPU, and MindSpore 2.10 has none for GPUs.
         "kernel, not run" if "GPU" in kernels else _NONE,
-        "kernel, not run" if "Ascend" in kernels else f"{graph}, not run" if elsewhere else _NONE,
+        "kernel, not run" if "Ascend" in kernels else f"{operators}, not run" if elsewhere else _NONE,
         _NONE if can.sparse == "none" else can.sparse,
         "yes" if "bfloat16" in can.dtypes else _NONE,
         "the inner one's" if can.wraps_optimizer else _state_bytes(spec),
