@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -115,3 +117,20 @@ def test_what_is_not_positive_definite_gets_more_damping(least):
 def test_numbers_that_overflow_are_said_not_to_be_inverted():
     matrix = np.diag(np.array([1.0, 1e-42], np.float32))
     assert not invert(matrix)
+
+
+def test_a_process_that_loads_nothing_else_limits_the_library_that_inverts():
+    program = (
+        "from tinyms_thor import blas, inversion\n"
+        "from threadpoolctl import threadpool_info\n"
+        "with blas.one_thread():\n"
+        "    found = [x for x in threadpool_info() if x['user_api'] == 'blas']\n"
+        "assert found and {x['num_threads'] for x in found} == {1}, found\n"
+        "before = len(found)\n"
+        "import numpy\n"
+        "inversion.damped_inverses([(numpy.eye(3, dtype='float32')[None], 1.0)])\n"
+        "assert len([x for x in threadpool_info() if x['user_api'] == 'blas']) == before\n"
+    )
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr

@@ -7,7 +7,6 @@ SciPy has for Cython is called here instead.
 from __future__ import annotations
 
 import ctypes
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -17,11 +16,14 @@ from numba.extending import get_cython_function_address
 _EDGE = 64
 
 
-@functools.cache
 def _function(name: str) -> Callable[..., None]:
     """``name(triangle, rows, matrix, rows, failed)``; all arguments are addresses."""
     address = get_cython_function_address("scipy.linalg.cython_lapack", name)
     return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 5)(address)
+
+
+# Made when this module is imported, which loads the library: threads are counted of those that are loaded.
+_FACTOR, _INVERT = _function("spotrf"), _function("spotri")
 
 
 def invert(matrix: Any) -> bool:
@@ -35,8 +37,8 @@ def invert(matrix: Any) -> bool:
     """
     triangle, rows, failed = ctypes.c_char(b"L"), ctypes.c_int(len(matrix)), ctypes.c_int(0)
     size = ctypes.addressof(rows)
-    for name in ("spotrf", "spotri"):
-        _function(name)(ctypes.addressof(triangle), size, matrix.ctypes.data, size, ctypes.addressof(failed))
+    for function in (_FACTOR, _INVERT):
+        function(ctypes.addressof(triangle), size, matrix.ctypes.data, size, ctypes.addressof(failed))
         if failed.value:
             return False
     # LAPACK counts by columns: what is its lower triangle is the upper one here.
