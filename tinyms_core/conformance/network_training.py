@@ -91,6 +91,19 @@ def check_network_loss_scale_invariance(subject: Subject) -> None:
 
 
 @network_check("Numbers", PYNATIVE)
+def check_network_overflow_forgotten(subject: Subject) -> None:
+    """A backward pass of a loss that overflowed, after which no step is done, spoils no later step."""
+    trial = NetworkTrial(subject)
+    before = trial.mean_loss()
+    _gradients(trial, NetworkLoss(trial.network, float("inf")))
+    held = trial.run(STEPS).snapshot()
+    wrong = [name for name, value in {**held.parameters, **held.state}.items() if not np.isfinite(value).all()]
+    require(not wrong, f"after a backward pass that overflowed and {STEPS} steps, not finite are {wrong}")
+    after = trial.mean_loss()
+    require(after < before, f"after a backward pass that overflowed the loss goes from {before:.4f} to {after:.4f}")
+
+
+@network_check("Numbers", PYNATIVE)
 def check_network_converges(subject: Subject) -> None:
     """The small network learns its batch: in 40 steps the loss falls to less than a half."""
     trial = NetworkTrial(subject)
@@ -198,6 +211,18 @@ def check_network_checkpoint_resume(subject: Subject) -> None:
 
 
 @network_check("State", PYNATIVE)
+def check_network_state_size_declared(subject: Subject) -> None:
+    """Each trained parameter has the declared state, of the declared bytes; what is kept of layers comes on top."""
+    trial = NetworkTrial(subject)
+    kept = trial.kept()
+    for parameter in trial.optimizer.parameters:
+        names = [slot.parameter_name(parameter.name) for slot in subject.spec.state if slot.per_parameter]
+        held = sum(kept[name].asnumpy().nbytes for name in names if name in kept)
+        declared = subject.spec.state_bytes(tuple(parameter.shape))
+        require(held == declared, f"the state of {parameter.name} takes {held} bytes, declared {declared}")
+
+
+@network_check("State", PYNATIVE)
 def check_network_two_at_once(subject: Subject) -> None:
     """Names of state are unique, and optimizers of two networks that take turns give what each gives alone."""
     expected = network_history(subject)[3]
@@ -216,13 +241,12 @@ def check_network_two_at_once(subject: Subject) -> None:
 @network_check("State", PYNATIVE)
 def check_network_gradients_of_its_own(subject: Subject) -> None:
     """The loss's gradients are those of the network without the optimizer, bit for bit."""
-    weights = NetworkTrial(subject)
-    plain = NetworkTrial(subject)
+    seen, plain = NetworkTrial(subject), NetworkTrial(subject)
     plain.release()
-    found, expected = (_gradients(trial) for trial in (weights, plain))
-    for parameter, one, other in zip(weights.optimizer.parameters, found, expected, strict=True):
+    found, expected = (_gradients(trial, trial.loss) for trial in (seen, plain))
+    for parameter, one, other in zip(seen.optimizer.parameters, found, expected, strict=True):
         require_same(values_of(one), values_of(other), f"the gradient of {parameter.name}, looked at and not")
 
 
-def _gradients(trial: NetworkTrial) -> Any:
-    return ops.GradOperation(get_by_list=True)(trial.loss, trial.optimizer.parameters)(*batch())
+def _gradients(trial: NetworkTrial, loss: Any) -> Any:
+    return ops.GradOperation(get_by_list=True)(loss, trial.optimizer.parameters)(*batch())

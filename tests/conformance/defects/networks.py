@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import mindspore
 import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
@@ -228,6 +229,16 @@ class NetworkUnsavedKnowledge(SoundNetwork):
         return tuple(gradient / self.seen for gradient in super().precondition_on_host(gradients, step))
 
 
+@planted("State is kept in float64.", "network_state_size_declared")
+class NetworkWideState(SoundNetwork):
+    def _set_state(self, values: dict[str, Any]) -> None:
+        super()._set_state(values)
+        self.moments = ParameterTuple(
+            [Parameter(p.astype(mindspore.float64), name=p.name, requires_grad=False) for p in self.moments]
+        )
+        self.states = {"v": self.moments}
+
+
 @planted("Optimizers of two networks share their state.", "network_two_at_once")
 class NetworkSharedState(SoundNetwork):
     shared: dict[str, Parameter] = {}
@@ -266,3 +277,45 @@ class NetworkDoublesGradients(SoundNetwork):
     def detach(self) -> None:
         for restore in self._restore:
             restore()
+
+
+class _Watched(nn.Cell):
+    """An operator whose gradients are summed up, squared."""
+
+    def __init__(self, operator: Any, squares: list[float]) -> None:
+        super().__init__(auto_prefix=False)
+        self.operator = operator
+        self.probe = _Probe(squares)
+
+    def construct(self, inputs: Any, weight: Any) -> Any:
+        return self.probe(self.operator(inputs, weight))
+
+
+class _Probe(nn.Cell):
+    def __init__(self, squares: list[float]) -> None:
+        super().__init__(auto_prefix=False)
+        self.squares = squares
+
+    def construct(self, output: Any) -> Any:
+        return output
+
+    def bprop(self, output: Any, result: Any, gradient: Any) -> Any:
+        self.squares.append(float(ops.square(gradient).sum()))
+        return (gradient,)
+
+
+@planted(
+    "What an overflow was seen with is used by the next step.", "network_overflow_forgotten", sign="not finite are"
+)
+class NetworkRemembersOverflow(SoundNetwork):
+    def __init__(self, net: nn.Cell, *arguments: Any, **named: Any) -> None:
+        super().__init__(net, *arguments, **named)
+        self._squares: list[float] = []
+        for _, cell in net.cells_and_names():
+            if isinstance(cell, nn.Dense):
+                object.__setattr__(cell, "matmul", _Watched(cell.matmul, self._squares))
+
+    def precondition_on_host(self, gradients: Any, step: int) -> Any:
+        total = sum(self._squares)
+        self._squares.clear()
+        return tuple(gradient * (total / (1.0 + total)) for gradient in gradients)
