@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,14 @@ from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
 from tinyms_thor import blas
 from tinyms_thor.curvature import Curvature, Options, damping_at, normalized, refresh_all
+
+_assign = ops.MultitypeFuncGraph("assign")
+
+
+@_assign.register("Tensor", "Tensor")
+def _assign_one(held: Any, value: Any) -> Any:
+    return ops.assign(held, value)
+
 
 # Multiplications that one thread is done with before several have begun.
 _SMALL = 2**24
@@ -41,9 +49,9 @@ class Conditioner(nn.Cell):
     and the factors of all layers are inverted together.
 
     Arguments:
+        parameters: of the optimizer.
         curved: the weights of layers with curvature.
-        normalized: the other parameters that belong to normalizations, by their places.
-        count: how many parameters the optimizer has.
+        normalized: places of the parameters that belong to normalizations.
         options: of the optimizer.
 
     Attributes:
@@ -51,7 +59,7 @@ class Conditioner(nn.Cell):
     """
 
     def __init__(
-        self, curved: Sequence[Curved], normalized: Mapping[int, Parameter], count: int, options: Options
+        self, parameters: Sequence[Parameter], curved: Sequence[Curved], normalized: Sequence[int], options: Options
     ) -> None:
         super().__init__(auto_prefix=False)
         self._curvatures = [entry.curvature for entry in curved]
@@ -66,22 +74,26 @@ class Conditioner(nn.Cell):
                 for name, value in values.items()
             ]
         )
-        chosen = {**{entry.index: entry.weight for entry in curved}, **normalized}
         self._first_normalized = len(curved)
-        self.chosen = tuple(chosen)
-        # Of each parameter the place among the chosen; -1 for one whose gradient stays as it is.
-        self.places = tuple(self.chosen.index(i) if i in chosen else -1 for i in range(count))
-        self.alone = len(chosen) + len(self.kept) == 1
-        self.compute = self._operator([tuple(parameter.shape) for parameter in (*chosen.values(), *self.kept)])
+        # Places of the gradients that change.
+        self._chosen = [*(entry.index for entry in curved), *normalized]
+        self.count = len(parameters)
+        self.idle = not self._chosen
+        self.assign_all = ops.HyperMap()
+        self.compute = self._operator([tuple(parameter.shape) for parameter in (*parameters, *self.kept)])
 
     def _operator(self, shapes: Sequence[tuple[int, ...]]) -> Any:
-        """The operator of step, damping, the chosen gradients and what is kept; it returns the latter two anew."""
-        count, alone = len(self.chosen), self.alone
+        """The operator of step, damping, all gradients and what is kept; it returns the latter two anew."""
+        count, alone = self.count, len(shapes) == 1
 
         def compute(step: Any, damping: Any, *values: Any) -> Any:
             done = int(step.reshape(-1)[0])
-            gradients, kept = self._conditioned(values[:count], values[count:], done, damping_at(damping, done))
-            results = [*gradients, *map(np.ascontiguousarray, kept)]
+            results = list(values)
+            chosen = [values[i] for i in self._chosen]
+            gradients, kept = self._conditioned(chosen, values[count:], done, damping_at(damping, done))
+            for i, gradient in zip(self._chosen, gradients, strict=True):
+                results[i] = gradient
+            results[count:] = map(np.ascontiguousarray, kept)
             return results[0] if alone else tuple(results)
 
         # MindSpore reads the number of an operator's inputs off the function's signature.
@@ -115,38 +127,25 @@ class Conditioner(nn.Cell):
     def on_host(self, gradients: Sequence[Any], step: int, damping: Any) -> list[Any]:
         """The gradients that the rule sees, in PyNative; what is kept is written in place."""
         kept = [parameter.asnumpy() for parameter in self.kept]
-        chosen = [gradients[i].asnumpy() for i in self.chosen]
+        chosen = [gradients[i].asnumpy() for i in self._chosen]
         conditioned, after = self._conditioned(chosen, kept, step, damping_at(damping, step))
         for held, value in zip(kept, after, strict=True):
             if held is not value:
                 held[...] = value
         result = list(gradients)
-        for i, gradient in zip(self.chosen, conditioned, strict=True):
+        for i, gradient in zip(self._chosen, conditioned, strict=True):
             result[i] = Tensor(gradient)
         return result
 
+    # Without loops: MindSpore nests a call for each turn of each loop, and ends at a thousand.
     def construct(self, gradients: Any, step: Any, damping: Any) -> Any:
-        if len(self.chosen) == 0:
+        if self.idle:
             return gradients
-        given: Any = ()
-        for i in self.chosen:
-            given += (gradients[i],)
-        results: Any = self.compute(step, damping, *given, *self.kept)
-        if self.alone:
-            results = (results,)
-        done = results[0]
-        for i in range(len(self.kept)):
-            done = ops.depend(done, ops.assign(self.kept[i], results[len(self.chosen) + i]))
-        conditioned: Any = ()
-        for i in range(len(self.places)):
-            place = self.places[i]
-            if place < 0:
-                conditioned += (gradients[i],)
-            elif place == 0:
-                conditioned += (done,)
-            else:
-                conditioned += (results[place],)
-        return conditioned
+        results = self.compute(step, damping, *gradients, *self.kept)
+        if len(self.kept) == 0:
+            return results if self.count > 1 else (results,)
+        done = self.assign_all(_assign, self.kept, results[self.count :])
+        return ops.depend(results[: self.count], done)
 
 
 def as_values(tensor: Any) -> Any:

@@ -59,9 +59,9 @@ class Thor(Optimizer):
         }
         places = {id(parameter): i for i, parameter in enumerate(self.parameters)}
         self.conditioner = Conditioner(
+            self.parameters,
             [Curved(places[id(layer.weight)], layer.weight, self.curvatures[layer.name]) for layer in layers],
-            {i: parameter for i, parameter in enumerate(self.parameters) if id(parameter) in normalized},
-            self.param_length,
+            [i for i, parameter in enumerate(self.parameters) if id(parameter) in normalized],
             options,
         )
         # Last, since from here on the network is looked at.
