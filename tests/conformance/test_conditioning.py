@@ -24,7 +24,7 @@ BY_CHANCE = {("sound_relative", ""): 1.1}
 
 # The kit compares those that are built from parameters; one that is built from a network has no oracle.
 INSTALLED = [optimizer_info(name) for name in tinyms_core.list_optimizers()]
-SPECS = [*(s for s in INSTALLED if not s.capabilities.consumes_network), *(twin.spec for twin in TWINS)]
+SPECS = [s for s in (*INSTALLED, *(twin.spec for twin in TWINS)) if not s.capabilities.consumes_network]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -16,7 +16,8 @@ _CHECKS = """\
 
 The checks of contract {version}, by subject, as `tinyms-optim check NAME` runs them. A check runs in each of its
 modes with each of its dtypes, as far as the optimizer declares them; one that needs a capability runs only
-where it is declared. This page is generated from the kit; what each check catches is on
+where it is declared. Of an optimizer that is built from a network (`consumes_network`) the checks run whose names begin
+with `network_`, and those few that build none. This page is generated from the kit; what each check catches is on
 [the page of planted defects](planted-defects.md).
 
 Use it from a file of tests:

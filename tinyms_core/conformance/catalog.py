@@ -39,6 +39,8 @@ _MODULES: Final = (
     "state",
     "checkpoints",
     "wrapping",
+    "network_construction",
+    "network_training",
 )
 _PREFIX: Final = "check_"
 

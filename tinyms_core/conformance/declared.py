@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from mindspore import Tensor
 
 from tinyms_core.conformance.catalog import ONCE, CheckFailure, CheckSkipped, check
 from tinyms_core.conformance.combinations import with_flag_for
@@ -28,8 +30,7 @@ def check_declared_refusals(subject: Subject) -> None:
     table = declared_table(subject, "refused", Refused)
     own = subject.declared.hyperparameters
     for declared in own:
-        entries = [entry for entry in table if entry.argument == declared.name]
-        _require_covered(declared, [entry for entry in entries if _blames_alone(entry, declared)])
+        require_covered_by(table, declared)
     known = {_PARAMS, _first_argument(subject), *(h.name for h in own)}
     for entry in table:
         unknown = sorted({entry.argument, *entry.beside} - known)
@@ -60,7 +61,13 @@ def _blames_alone(entry: Refused, declared: Hyperparameter) -> bool:
     return not entry.beside or (bool(declared.only_with) and entry.beside == with_flag_for(declared, {}))
 
 
-def _require_covered(declared: Hyperparameter, entries: list[Refused]) -> None:
+def require_covered_by(table: Sequence[Refused], declared: Hyperparameter) -> None:
+    """Require that a table of refused arguments has rows for a hyperparameter.
+
+    Raises:
+        CheckFailure: it has none with a value of a wrong type, or none outside its interval.
+    """
+    entries = [entry for entry in table if entry.argument == declared.name and _blames_alone(entry, declared)]
     what = f"the table of refused arguments has no row for {declared.name!r} with"
     require(any(entry.error is TypeError for entry in entries), f"{what} a value of a wrong type (TypeError)")
     if declared.kind in _NUMBERS and declared.interval != "(-inf, inf)":
@@ -69,7 +76,10 @@ def _require_covered(declared: Hyperparameter, entries: list[Refused]) -> None:
 
 
 def _outside(value: Any, declared: Hyperparameter) -> bool:
-    numbers = value if declared.kind == "floats" and isinstance(value, tuple | list) else (value,)
+    made = value.make() if isinstance(value, Made) else value
+    if isinstance(made, Tensor):
+        made = made.asnumpy().reshape(-1).tolist()
+    numbers = made if isinstance(made, tuple | list) and (made is not value or declared.kind == "floats") else (made,)
     return any(_is_number(number) and not inside(number, declared) for number in numbers)
 
 

@@ -182,7 +182,8 @@ class OptimizerSpec(PlainFields):
         kernels: Filled in by ``optimizer_info``.
         refused: Values that its arguments may not have: ``"module:TABLE"`` of a tuple of
             ``tinyms_core.conformance.Refused``, which the conformance kit reads; empty where there is none.
-        accepted: Likewise, arguments that are taken: a tuple of dicts.
+        accepted: Likewise, arguments that are taken: a tuple of dicts. Of an optimizer that is built from a network the
+            first has good values for what has no default and no declared interval.
         peers: Likewise, options and whether ``mindspore.nn`` is right with them: a tuple of
             ``tinyms_core.conformance.PeerOptions``.
 

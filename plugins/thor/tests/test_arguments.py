@@ -44,8 +44,9 @@ def test_every_argument_has_a_refused_value_of_a_wrong_type():
 
 @pytest.mark.parametrize("arguments", ACCEPTED, ids=str)
 def test_what_is_taken(arguments):
-    optimizer = build(nn.Dense(2, 2), **arguments)
-    assert {name: optimizer.get_config()[name] for name in arguments} == arguments
+    made = {name: value.make() if isinstance(value, Made) else value for name, value in arguments.items()}
+    optimizer = build(nn.Dense(2, 2), **made)
+    assert {name: optimizer.get_config()[name] for name in made} == made
 
 
 def test_the_configuration_builds_the_same_anew():

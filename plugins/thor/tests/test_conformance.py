@@ -4,6 +4,6 @@ from tinyms_core.conformance import OptimizerConformance
 
 
 class TestThor(OptimizerConformance):
-    """The checks that build no optimizer from parameters; its other tests are beside this file."""
+    """The checks that build no optimizer from parameters, and those that train a small network with it."""
 
     optimizer = "thor"

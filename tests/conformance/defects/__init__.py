@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from tests.conformance.defects import construction, execution, groups, identity, numbers, sparse, state, wrapping
+from tests.conformance.defects import (
+    construction,
+    execution,
+    groups,
+    identity,
+    networks,
+    numbers,
+    sparse,
+    state,
+    wrapping,
+)
 from tests.conformance.defects.planting import PLANTED, Defect
 from tests.conformance.defects.sound import TWINS as PLAIN_TWINS
 
@@ -14,6 +24,7 @@ __all__ = [
     "execution",
     "groups",
     "identity",
+    "networks",
     "numbers",
     "sparse",
     "state",
@@ -22,4 +33,4 @@ __all__ = [
 
 DEFECTS: tuple[Defect, ...] = tuple(PLANTED)
 
-TWINS = (*PLAIN_TWINS, wrapping.SoundRelative)
+TWINS = (*PLAIN_TWINS, wrapping.SoundRelative, networks.SoundNetwork)

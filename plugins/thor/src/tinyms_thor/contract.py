@@ -73,8 +73,9 @@ REFUSED = (
     Refused("damping_balance", 1, TypeError, r"'damping_balance' must be True or False, got 1 of type int"),
 )
 
-# Arguments that are taken.
+# Arguments that are taken; the first row has good values for what has no default.
 ACCEPTED = (
+    {"learning_rate": _tensor(np.float32(0.05)), "damping": _tensor(np.float32(0.1)), "momentum": 0.9},
     {"momentum": 0.0},
     {"momentum": np.float32(0.5)},
     {"weight_decay": 1, "loss_scale": 2, "batch_size": 1, "frequency": 2},

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyms_thor.blocks import damped_inverse, trace
+from tinyms_thor.blocks import trace
+from tinyms_thor.inversion import damped_inverses
 from tinyms_thor.statistics import Kind, Sums
 
 A_INVERSE, G_INVERSE, A, G, TRACES = "matrix_a_inv", "matrix_g_inv", "matrix_a", "matrix_g", "traces"
@@ -40,6 +41,21 @@ class Options:
     factor_decay: float | None
     damping_balance: bool
     batch_size: int
+
+
+@dataclass
+class Refresh:
+    """What a layer keeps after a step, as far as it is known before its factors are inverted.
+
+    Arguments:
+        kept: all that is kept, by name, in arrays of their own.
+        damping: of the step.
+        factors: what is still to be inverted, with its damping, by the name of its inverse.
+    """
+
+    kept: dict[str, Any]
+    damping: float
+    factors: dict[str, tuple[Any, float]]
 
 
 def damping_at(values: Any, step: int) -> float:
@@ -102,8 +118,8 @@ class Curvature:
         with self._lock:
             self._sums = sums if self._sums is None else self._sums.plus(sums)
 
-    def refreshed(self, step: int, damping: float, kept: Mapping[str, Any]) -> dict[str, Any] | None:
-        """What is kept after a step, where it changes.
+    def refresh(self, step: int, damping: float, kept: Mapping[str, Any]) -> Refresh | None:
+        """Make factors of what was seen before a step.
 
         Arguments:
             step: the number of steps that were done.
@@ -111,7 +127,7 @@ class Curvature:
             kept: what is kept now, by name.
 
         Returns:
-            All that is kept, by name, in arrays of their own; None where nothing changes.
+            What is kept after the step, and what is to be inverted for it; None where nothing changes.
         """
         self._frozen = TRACES in kept and bool(kept[TRACES][1])
         if not self.due(step):
@@ -140,10 +156,11 @@ class Curvature:
                 "tries again",
             )
             return None
-        return self._with_factors(a, g, math.sqrt(damping), kept)
+        return self._with_factors(a, g, damping, kept)
 
-    def _with_factors(self, a: Any, g: Any, root: float, kept: Mapping[str, Any]) -> dict[str, Any] | None:
+    def _with_factors(self, a: Any, g: Any, damping: float, kept: Mapping[str, Any]) -> Refresh:
         new = {name: np.array(value) for name, value in kept.items()}
+        root = math.sqrt(damping)
         decay = self.options.factor_decay
         if decay is not None:
             if kept[A].any() or kept[G].any():
@@ -154,17 +171,17 @@ class Curvature:
             wanted = self._judge(a, g, root, new[TRACES])
             self._frozen = bool(new[TRACES][1])
             if not wanted:
-                return new
-        a_damping, g_damping = self._dampings(a, g, root)
-        new[A_INVERSE], a_helped = self._inverse(a, a_damping)
-        new[G_INVERSE], g_helped = self._inverse(g, g_damping)
-        if a_helped or g_helped:
-            self._warn(
-                "indefinite",
-                f"the curvature of {self.name!r} is not positive definite with a damping of {root**2:g}, so more was "
-                "added; a larger damping avoids it",
-            )
-        return new
+                return Refresh(new, damping, {})
+        dampings = self._dampings(a, g, root)
+        return Refresh(new, damping, {A_INVERSE: (a, dampings[0]), G_INVERSE: (g, dampings[1])})
+
+    def tell_of_more_damping(self, damping: float) -> None:
+        """Warn, once, that a factor was not positive definite."""
+        self._warn(
+            "indefinite",
+            f"the curvature of {self.name!r} is not positive definite with a damping of {damping:g}, so more was "
+            "added; a larger damping avoids it",
+        )
 
     def _judge(self, a: Any, g: Any, root: float, traces: Any) -> bool:
         """Whether the traces have changed enough for new inverses; written into ``traces``."""
@@ -191,39 +208,39 @@ class Curvature:
     def _trace(factor: Any) -> float:
         return float(factor.sum(dtype=np.float64)) if factor.ndim == 1 else trace(factor)
 
-    @staticmethod
-    def _inverse(factor: Any, damping: float) -> tuple[Any, bool]:
-        if factor.ndim > 1:
-            return damped_inverse(factor, damping)
-        helped = damping <= 0.0 and not factor.all()
-        return np.float32(1.0) / (factor + np.float32(max(damping, 1e-30 if helped else 0.0))), helped
-
     def preconditioned(self, gradient: Any, kept: Mapping[str, Any]) -> Any:
         """The gradient of the weight between both inverses, in memory of its own."""
         return self.kind.preconditioned(gradient, kept[A_INVERSE], kept[G_INVERSE])
-
-    def step(self, gradient: Any, step: Any, damping: Any, names: Sequence[str], values: Sequence[Any]) -> list[Any]:
-        """Refresh and precondition at once, as an operator of a graph does.
-
-        Arguments:
-            gradient: of the weight.
-            step: the number of steps that were done, an array of one.
-            damping: all values.
-            names: of what is kept.
-            values: of what is kept, in this order.
-
-        Returns:
-            The preconditioned gradient, then the new values.
-        """
-        kept = dict(zip(names, values, strict=True))
-        done = int(step.reshape(-1)[0])
-        kept = self.refreshed(done, damping_at(damping, done), kept) or kept
-        return [self.preconditioned(gradient, kept), *(np.ascontiguousarray(kept[name]) for name in names)]
 
     def _warn(self, reason: str, message: str) -> None:
         if reason not in self._warned:
             self._warned.add(reason)
             warnings.warn(f"thor: {message}", RuntimeWarning, stacklevel=2)
+
+
+def refresh_all(
+    curvatures: Sequence[Curvature], step: int, damping: float, kept: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Refresh those layers of a network that are due; all their factors are inverted together.
+
+    Arguments:
+        curvatures: of the layers.
+        step: the number of steps that were done.
+        damping: of this step.
+        kept: what each layer keeps now, by name.
+
+    Returns:
+        What each layer keeps after the step: the mapping that was given where nothing changes.
+    """
+    layers = zip(curvatures, kept, strict=True)
+    refreshes = [curvature.refresh(step, damping, own) for curvature, own in layers]
+    wanted = [(i, name) for i, refresh in enumerate(refreshes) if refresh for name in refresh.factors]
+    inverses = damped_inverses([refreshes[i].factors[name] for i, name in wanted]) if wanted else []
+    for (i, name), (inverse, helped) in zip(wanted, inverses, strict=True):
+        refreshes[i].kept[name] = inverse
+        if helped:
+            curvatures[i].tell_of_more_damping(refreshes[i].damping)
+    return [own if refresh is None else refresh.kept for refresh, own in zip(refreshes, kept, strict=True)]
 
 
 def normalized(gradient: Any, damping: float, options: Options) -> Any:

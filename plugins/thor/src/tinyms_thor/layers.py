@@ -53,6 +53,9 @@ _READERS: Mapping[type, Callable[[str, Any], Layer]] = {
     nn.Embedding: _embedding,
 }
 
+# What MindSpore's conversion for its own thor makes of layers.
+_CONVERTED = (nn.DenseThor, nn.Conv2dThor, nn.EmbeddingThor, nn.EmbeddingLookupThor)
+
 
 def find_layers(owner: str, network: nn.Cell) -> list[Layer]:
     """The layers of a network whose curvature is seen: Dense, Conv2d and Embedding whose weight is trained.
@@ -60,11 +63,19 @@ def find_layers(owner: str, network: nn.Cell) -> list[Layer]:
     A subclass counts where it computes as its class does; with a ``construct`` of its own it does not.
 
     Raises:
-        ValueError: two layers share a weight, or an optimizer looks at the network already.
+        ValueError: two layers share a weight, an optimizer looks at the network already, or MindSpore has converted it
+            for its own thor.
     """
     found: list[Layer] = []
     owners: dict[int, str] = {}
     for name, cell in network.cells_and_names():
+        if isinstance(cell, _CONVERTED):
+            made = type(cell).__name__
+            raise ValueError(
+                f"{owner}: the layer {name!r} is a {made} of mindspore.nn, as convert_to_thor_net makes them; this "
+                f"{owner} takes layers as they are: leave the conversion out, and build the network with "
+                f"nn.{made.removesuffix('Thor')}"
+            )
         reader = next((read for kind, read in _READERS.items() if _computes_as(cell, kind)), None)
         if reader is None:
             continue

@@ -1,108 +1,151 @@
-"""Curvature in a graph: the host's functions as operators, with what is kept as Parameters that they read and write."""
+"""Curvature in a graph: the host's functions as one operator, and what is kept as Parameters that it writes."""
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import mindspore
 import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
-from tinyms_thor.curvature import Curvature, Options, damping_at, normalized
+from tinyms_thor import blas
+from tinyms_thor.curvature import Curvature, Options, damping_at, normalized, refresh_all
+
+_assign = ops.MultitypeFuncGraph("assign")
 
 
-class PlainGradient(nn.Cell):
-    """A parameter without curvature: its gradient as it is."""
-
-    def on_host(self, gradient: Any, step: int, damping: Any) -> Any:
-        """The gradient that the rule sees."""
-        return gradient
-
-    def construct(self, gradient: Any, step: Any, damping: Any) -> Any:
-        return gradient
+@_assign.register("Tensor", "Tensor")
+def _assign_one(held: Any, value: Any) -> Any:
+    return ops.assign(held, value)
 
 
-class NormalizedGradient(nn.Cell):
-    """A parameter of a layer normalization."""
-
-    def __init__(self, options: Options) -> None:
-        super().__init__(auto_prefix=False)
-        self.options = options
-
-        def compute(gradient: Any, step: Any, damping: Any) -> Any:
-            return normalized(gradient, damping_at(damping, int(step[0])), options)
-
-        self.compute = ops.Custom(
-            compute,
-            out_shape=lambda gradient, step, damping: gradient,
-            out_dtype=lambda gradient, step, damping: gradient,
-            func_type="pyfunc",
-        )
-
-    def on_host(self, gradient: Any, step: int, damping: Any) -> Any:
-        """The gradient that the rule sees."""
-        return Tensor(normalized(gradient.asnumpy(), damping_at(damping, step), self.options))
-
-    def construct(self, gradient: Any, step: Any, damping: Any) -> Any:
-        return self.compute(gradient, step, damping)
+# Multiplications that one thread is done with before several have begun.
+_SMALL = 2**24
 
 
-class CurvedGradient(nn.Cell):
-    """The weight of a layer with curvature.
+@dataclass(frozen=True)
+class Curved:
+    """A parameter whose gradient is preconditioned by the curvature of its layer.
 
     Arguments:
-        curvature: the layer's.
-        weight: the weight.
+        index: its place among the optimizer's parameters.
+        weight: the parameter.
+        curvature: of its layer.
+    """
+
+    index: int
+    weight: Parameter
+    curvature: Curvature
+
+
+class Conditioner(nn.Cell):
+    """What makes of gradients those that the rule sees.
+
+    All layers are in one operator: handing over to the host and back takes longer than the numbers of a small layer,
+    and the factors of all layers are inverted together.
+
+    Arguments:
+        parameters: of the optimizer.
+        curved: the weights of layers with curvature.
+        normalized: places of the parameters that belong to normalizations.
+        options: of the optimizer.
 
     Attributes:
         kept: what is kept from step to step, as Parameters that a checkpoint holds.
     """
 
-    def __init__(self, curvature: Curvature, weight: Parameter) -> None:
+    def __init__(
+        self, parameters: Sequence[Parameter], curved: Sequence[Curved], normalized: Sequence[int], options: Options
+    ) -> None:
         super().__init__(auto_prefix=False)
-        self.curvature = curvature
-        first = curvature.initial()
-        names = tuple(first)
-        self.names = names
+        self._curvatures = [entry.curvature for entry in curved]
+        self._options = options
+        self._small = sum(curvature.kind.work for curvature in self._curvatures) < _SMALL
+        first = [entry.curvature.initial() for entry in curved]
+        self._names = [tuple(values) for values in first]
         self.kept = ParameterTuple(
             [
-                Parameter(Tensor(value), name=f"{name}.{weight.name}", requires_grad=False)
-                for name, value in first.items()
+                Parameter(Tensor(value), name=f"{name}.{entry.weight.name}", requires_grad=False)
+                for entry, values in zip(curved, first, strict=True)
+                for name, value in values.items()
             ]
         )
+        self._first_normalized = len(curved)
+        # Places of the gradients that change.
+        self._chosen = [*(entry.index for entry in curved), *normalized]
+        self.count = len(parameters)
+        self.idle = not self._chosen
+        self.assign_all = ops.HyperMap()
+        self.compute = self._operator([tuple(parameter.shape) for parameter in (*parameters, *self.kept)])
 
-        def compute(gradient: Any, step: Any, damping: Any, *values: Any) -> Any:
-            return tuple(curvature.step(gradient, step, damping, names, values))
+    def _operator(self, shapes: Sequence[tuple[int, ...]]) -> Any:
+        """The operator of step, damping, all gradients and what is kept; it returns the latter two anew."""
+        count, alone = self.count, len(shapes) == 1
+
+        def compute(step: Any, damping: Any, *values: Any) -> Any:
+            done = int(step.reshape(-1)[0])
+            results = list(values)
+            chosen = [values[i] for i in self._chosen]
+            gradients, kept = self._conditioned(chosen, values[count:], done, damping_at(damping, done))
+            for i, gradient in zip(self._chosen, gradients, strict=True):
+                results[i] = gradient
+            results[count:] = map(np.ascontiguousarray, kept)
+            return results[0] if alone else tuple(results)
 
         # MindSpore reads the number of an operator's inputs off the function's signature.
-        inputs = ("gradient", "step", "damping", *names)
+        inputs = ("step", "damping", *(f"value_{i}" for i in range(len(shapes))))
         positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
         compute.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [inspect.Parameter(name, positional) for name in inputs]
         )
-        shapes = (tuple(weight.shape), *(tuple(value.shape) for value in first.values()))
-        self.compute = ops.Custom(
+        # Of one output MindSpore takes no tuple.
+        return ops.Custom(
             compute,
-            out_shape=lambda *shapes_in: shapes,
-            out_dtype=lambda *types: (mindspore.float32,) * len(shapes),
+            out_shape=lambda *inputs: shapes[0] if alone else tuple(shapes),
+            out_dtype=lambda *inputs: mindspore.float32 if alone else (mindspore.float32,) * len(shapes),
             func_type="pyfunc",
         )
 
-    def on_host(self, gradient: Any, step: int, damping: Any) -> Any:
-        """The gradient that the rule sees; what is kept is written in place."""
-        kept = dict(zip(self.names, (parameter.asnumpy() for parameter in self.kept), strict=True))
-        new = self.curvature.refreshed(step, damping_at(damping, step), kept)
-        for name, value in (new or {}).items():
-            kept[name][...] = value
-        return Tensor(self.curvature.preconditioned(gradient.asnumpy(), kept))
+    def _conditioned(
+        self, gradients: Sequence[Any], kept: Sequence[Any], step: int, damping: float
+    ) -> tuple[list[Any], list[Any]]:
+        """What the chosen gradients become, and what is kept after the step: the given arrays where it stays."""
+        values = iter(kept)
+        layers = [{name: next(values) for name in names} for names in self._names]
+        after = refresh_all(self._curvatures, step, damping, layers)
+        own = self._first_normalized
+        triples = zip(self._curvatures, gradients[:own], after, strict=True)
+        with blas.one_thread() if self._small else contextlib.nullcontext():
+            results = [curvature.preconditioned(gradient, held) for curvature, gradient, held in triples]
+        results += [normalized(gradient, damping, self._options) for gradient in gradients[own:]]
+        return results, [held[name] for held, names in zip(after, self._names, strict=True) for name in names]
 
-    def construct(self, gradient: Any, step: Any, damping: Any) -> Any:
-        results = self.compute(gradient, step, damping, *self.kept)
-        done = results[0]
-        for i in range(len(self.kept)):
-            done = ops.depend(done, ops.assign(self.kept[i], results[i + 1]))
-        return done
+    def on_host(self, gradients: Sequence[Any], step: int, damping: Any) -> list[Any]:
+        """The gradients that the rule sees, in PyNative; what is kept is written in place."""
+        kept = [parameter.asnumpy() for parameter in self.kept]
+        chosen = [gradients[i].asnumpy() for i in self._chosen]
+        conditioned, after = self._conditioned(chosen, kept, step, damping_at(damping, step))
+        for held, value in zip(kept, after, strict=True):
+            if held is not value:
+                held[...] = value
+        result = list(gradients)
+        for i, gradient in zip(self._chosen, conditioned, strict=True):
+            result[i] = Tensor(gradient)
+        return result
+
+    # Without loops: MindSpore nests a call for each turn of each loop, and ends at a thousand.
+    def construct(self, gradients: Any, step: Any, damping: Any) -> Any:
+        if self.idle:
+            return gradients
+        results = self.compute(step, damping, *gradients, *self.kept)
+        if len(self.kept) == 0:
+            return results if self.count > 1 else (results,)
+        done = self.assign_all(_assign, self.kept, results[self.count :])
+        return ops.depend(results[: self.count], done)
 
 
 def as_values(tensor: Any) -> Any:

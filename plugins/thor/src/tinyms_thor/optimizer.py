@@ -16,7 +16,8 @@ from tinyms_thor.blocks import LARGEST, Blocks
 from tinyms_thor.curvature import Curvature, Options
 from tinyms_thor.kernels import thor as thor_rule
 from tinyms_thor.layers import Layer, find_layers, find_normalized
-from tinyms_thor.operators import CurvedGradient, NormalizedGradient, PlainGradient, as_values
+from tinyms_thor.memory import LayerMemory, memory_of
+from tinyms_thor.operators import Conditioner, Curved, as_values
 
 
 class Thor(Optimizer):
@@ -49,15 +50,19 @@ class Thor(Optimizer):
             batch_size=int(arguments["batch_size"]),
         )
         _tell_of_blocks(self.name, layers)
+        self._memory = memory_of(layers, options)
         normalized = find_normalized(net)
         # The first layer tells of a wrong batch size, where that is read at all.
         self.curvatures = {
             layer.name: Curvature(layer.weight.name, layer.kind, options, bool(normalized) and layer is layers[0])
             for layer in layers
         }
-        curved = {id(layer.weight): CurvedGradient(self.curvatures[layer.name], layer.weight) for layer in layers}
-        self.conditioners = nn.CellList(
-            [_conditioner(parameter, curved, normalized, options) for parameter in self.parameters], auto_prefix=False
+        places = {id(parameter): i for i, parameter in enumerate(self.parameters)}
+        self.conditioner = Conditioner(
+            self.parameters,
+            [Curved(places[id(layer.weight)], layer.weight, self.curvatures[layer.name]) for layer in layers],
+            [i for i, parameter in enumerate(self.parameters) if id(parameter) in normalized],
+            options,
         )
         # Last, since from here on the network is looked at.
         self._restore = [layer.place.attach(self.curvatures[layer.name], self.global_step) for layer in layers]
@@ -89,6 +94,28 @@ class Thor(Optimizer):
             restore()
         self._restore = []
 
+    def memory_by_layer(self) -> tuple[LayerMemory, ...]:
+        r"""What the curvature of each layer takes in memory, beside the momentum of each parameter.
+
+        .. math::
+            4\, c\, (b_A e_A^2 + b_G e_G^2) \text{ bytes}
+
+        for :math:`b` blocks of :math:`e` rows, where :math:`c` is 2 with ``factor_decay`` and else 1; 8 more with
+        ``trace_thresholds``. An Embedding has as many numbers as ids in place of :math:`b_A e_A^2`.
+
+        Returns:
+            A row for each layer, in the network's order: name, class, shapes of the factors, blocks and bytes.
+
+        Example:
+            >>> import tinyms_core
+            >>> from mindspore import Tensor, nn
+            >>> thor = tinyms_core.get_optimizer("thor")
+            >>> optimizer = thor(nn.Dense(20, 10), Tensor(0.1), Tensor(0.1), momentum=0.9)
+            >>> print(*optimizer.memory_by_layer(), sep="\n")
+            the network: Dense, 1 x 20 x 20 and 1 x 10 x 10, 2 blocks, 2000 bytes
+        """
+        return self._memory
+
     def get_config(self) -> dict[str, Any]:
         """The arguments beside the network.
 
@@ -115,16 +142,11 @@ class Thor(Optimizer):
         self._require_attached()
         if self.rate_limit and step >= self.rate_limit:
             raise ValueError(self.rate_limit_message)
-        damping = as_values(self.damping)
-        pairs = zip(self.conditioners, gradients, strict=True)
-        return [cell.on_host(gradient, step, damping) for cell, gradient in pairs]
+        return self.conditioner.on_host(gradients, step, as_values(self.damping))
 
     def precondition(self, gradients: Any) -> Any:
         """The gradients that the rule sees, in a graph."""
-        result: Any = ()
-        for i in range(self.param_length):
-            result += (self.conditioners[i](gradients[i], self.global_step, self.damping),)
-        return result
+        return self.conditioner(gradients, self.global_step, self.damping)
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         self._require_attached()
@@ -150,13 +172,6 @@ def _groups(net: nn.Cell, arguments: dict[str, Any]) -> list[dict[str, Any]]:
         {"params": [p for p in parameters if id(p) not in chosen], "weight_decay": 0.0},
     ]
     return [*(group for group in groups if group["params"]), {"order_params": parameters}]
-
-
-def _conditioner(parameter: Parameter, curved: dict[int, Any], normalized: set[int], options: Options) -> nn.Cell:
-    if id(parameter) in curved:
-        cell: nn.Cell = curved[id(parameter)]
-        return cell
-    return NormalizedGradient(options) if id(parameter) in normalized else PlainGradient(auto_prefix=False)
 
 
 def _tell_of_blocks(owner: str, layers: list[Layer]) -> None:

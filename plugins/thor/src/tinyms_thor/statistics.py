@@ -43,6 +43,10 @@ class Kind(Protocol):
     inputs: Blocks | Diagonal
     outputs: Blocks
 
+    @property
+    def work(self) -> int:
+        """Multiplications that `preconditioned` takes."""
+
     def sums(self, inputs: Any, gradients: Any) -> Sums:
         """The sums of one backward pass."""
 
@@ -56,6 +60,11 @@ class DenseKind:
     def __init__(self, outputs: int, inputs: int) -> None:
         self.inputs = Blocks(1, inputs)
         self.outputs = Blocks(1, outputs)
+
+    @property
+    def work(self) -> int:
+        """Multiplications that `preconditioned` takes."""
+        return self.outputs.work(self.inputs.size) + self.inputs.work(self.outputs.size)
 
     def sums(self, inputs: Any, gradients: Any) -> Sums:
         """The sums of one backward pass."""
@@ -96,6 +105,11 @@ class EmbeddingKind:
     def __init__(self, ids: int, size: int) -> None:
         self.inputs = Diagonal(ids)
         self.outputs = Blocks(1, size)
+
+    @property
+    def work(self) -> int:
+        """Multiplications that `preconditioned` takes."""
+        return self.outputs.work(self.inputs.total)
 
     def sums(self, inputs: Any, gradients: Any) -> Sums:
         """The sums of one backward pass; ids may be given as ids or as rows with a one."""
