@@ -123,7 +123,7 @@ def network_arguments(spec: OptimizerSpec, full: bool = False) -> dict[str, Any]
         if h.name in row:
             value = row[h.name]
             given[h.name] = value.make() if isinstance(value, Made) else value
-        elif h.kind == "rate":
+        elif h.by_step and (h.kind == "rate" or h.required or full):
             given[h.name] = Tensor(np.float32(_RATE))
         elif h.kind == "decay":
             given[h.name] = _DECAY
@@ -131,12 +131,12 @@ def network_arguments(spec: OptimizerSpec, full: bool = False) -> dict[str, Any]
             given[h.name] = 1.0
         elif h.kind == "int":
             given[h.name] = _smallest(h)
-        elif h.kind == "any" and h.required:
+        elif h.free and h.required:
             raise CheckFailure(
                 f"the argument {h.name!r} has no default, and the first row of the table of accepted arguments, "
                 "OptimizerSpec.accepted, does not say what it may be"
             )
-        elif h.required or (full and not h.inert and h.kind != "any"):
+        elif h.required or (full and not h.inert and not h.free):
             given[h.name] = other_value(h)
     return given
 
