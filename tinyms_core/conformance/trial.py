@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -150,6 +151,9 @@ class Trial:
         arguments: constructor arguments that replace the workload's.
 
     Attributes:
+        workload: what is stepped.
+        spec: the declaration.
+        mode: how it is stepped.
         optimizer: the optimizer.
         parameters: its Parameters, by name, in the order of the update.
         steps: how many steps were done.
@@ -167,6 +171,7 @@ class Trial:
     ) -> None:
         self.workload = workload
         self.spec = spec
+        self.mode = mode
         self.parameters = make_parameters(workload) if parameters is None else parameters
         given = {**make_arguments(spec, workload), **arguments}
         self.optimizer = optimizer_class(make_params(workload, self.parameters), **given)
@@ -182,6 +187,10 @@ class Trial:
     def step(self, gradients: Sequence[Any] | None = None) -> Any:
         """Do one step, with the workload's next gradients unless others are given."""
         given = self.gradients() if gradients is None else gradients
+        if self.mode != "pynative" and not self.compilations:
+            # Gradients that look alike have one key in MindSpore, which forgets it when one of the optimizers that
+            # had such gradients is freed: were it freed after the first step, the second one would compile again.
+            gc.collect()
         before = compilations(self.optimizer)
         result = self._step(given)
         self.compilations += compilations(self.optimizer) - before
