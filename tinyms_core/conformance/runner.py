@@ -141,10 +141,12 @@ def run_case(
 
 
 def _outcome(spec: OptimizerSpec, case: Case, device: str, runs: Runs | None) -> tuple[Status, str, Exception | None]:
-    from tinyms_core.conformance.trial import execution_mode
+    from tinyms_core.conformance.trial import execution_mode, free_optimizers
 
     try:
         subject = subject_of(spec, case.mode, case.dtype, device, runs)
+        if case.mode == "graph":
+            free_optimizers()
         with execution_mode(case.mode):
             case.check.function(subject)
     except CheckSkipped as skipped:

@@ -26,7 +26,10 @@ from tinyms_core.registry.specs import OptimizerSpec
 
 def make_tensor(values: Any, dtype: str) -> Tensor:
     """A tensor of values that the dtype can hold exactly."""
-    return Tensor(np.asarray(values, np.float64)).astype(DTYPES[dtype])
+    if dtype == "bfloat16":
+        # numpy lacks it.
+        return Tensor(np.asarray(values, np.float32)).astype(DTYPES[dtype])
+    return Tensor(np.asarray(values, dtype))
 
 
 def values_of(tensor: Any) -> Array:
@@ -188,9 +191,7 @@ class Trial:
         """Do one step, with the workload's next gradients unless others are given."""
         given = self.gradients() if gradients is None else gradients
         if self.mode != "pynative" and not self.compilations:
-            # Gradients that look alike have one key in MindSpore, which forgets it when one of the optimizers that
-            # had such gradients is freed: were it freed after the first step, the second one would compile again.
-            gc.collect()
+            free_optimizers()
         before = compilations(self.optimizer)
         result = self._step(given)
         self.compilations += compilations(self.optimizer) - before
@@ -225,6 +226,15 @@ class Trial:
             global_step=int(self.optimizer.global_step.asnumpy().reshape(-1)[0]),
             compilations=self.compilations,
         )
+
+
+def free_optimizers() -> None:
+    """Free what nobody holds any more, before a graph is compiled.
+
+    Gradients that look alike have one key in MindSpore, which forgets it when one of the optimizers that had such
+    gradients is freed. Were one freed after the first step of another, the second step would compile again.
+    """
+    gc.collect()
 
 
 def compilations(optimizer: Any) -> int:

@@ -45,7 +45,7 @@ class TracedStep(nn.Cell):
             self._set_traced_update(program, groups)
         else:
             self._set_traced_rule(program, groups)
-        self.traced_states = tuple(self.states.values())
+        self.traced_states = tuple(tuple(row[i] for row in self.states.values()) for i in range(self.param_length))
         self.traced_flags = tuple(
             (self.decays_gradient and s.decays, s.centralize, self.scales_gradient and self.need_scale)
             for s in self.settings
@@ -115,18 +115,19 @@ class TracedStep(nn.Cell):
         values: Any = ()
         for k in range(self.traced_group_count):
             values = self._traced_scalars_of(k)
-            slots += (self._traced_slots_of(k, values),)
+            decay = self.loss_scale_wide * self._decay_of(self.traced_group_member[k])
+            slots += ((*self._traced_slots_of(k, values), decay, self.reciprocal_scale_wide),)
         done: Any = ()
         for i in range(self.param_length):
             k = self.traced_group_of[i]
-            arguments: Any = (self.parameters[i],)
-            for states in self.traced_states:
-                arguments += (states[i],)
-            arguments += slots[k]
-            arguments += (self.loss_scale_wide * self._decay_of(i), self.reciprocal_scale_wide)
-            arguments += self.traced_flags[i]
-            arguments += (self._unique,)
-            done += (self.traced_steps[self.traced_group_update[k]](*arguments, gradients[i]),)
+            step = self.traced_steps[self.traced_group_update[k]]
+            # One call with all arguments: a tuple that grows is a graph of its own for each length and type.
+            done += (
+                step(
+                    self.parameters[i], *self.traced_states[i], *slots[k], *self.traced_flags[i], self._unique,
+                    gradients[i],
+                ),
+            )  # fmt: skip
         for j in range(len(self.traced_scalar_states)):
             state = self.traced_scalar_states[j]
             value = ops.cast(values[self.traced_step_slot_count + j], state.dtype)
