@@ -17,7 +17,7 @@ from tinyms_core.conformance import fuzz
 from tinyms_core.registry import optimizer_info
 
 ASKED = int(os.environ.get("TINYMS_FUZZ_EXAMPLES", "0"))
-EXAMPLES = ASKED or 10
+EXAMPLES = ASKED or 8
 SEED = random.randrange(2**32) if ASKED else None
 
 SPECS = [optimizer_info(name) for name in tinyms_core.list_optimizers()]

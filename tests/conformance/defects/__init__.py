@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from tests.conformance.defects import construction, execution, groups, identity, numbers, sparse, state, wrapping
+from tests.conformance.defects import (
+    construction,
+    execution,
+    groups,
+    identity,
+    learning,
+    numbers,
+    sparse,
+    state,
+    wrapping,
+)  # fmt: skip
 from tests.conformance.defects.planting import PLANTED, Defect
 from tests.conformance.defects.sound import TWINS as PLAIN_TWINS
 
@@ -14,6 +24,7 @@ __all__ = [
     "execution",
     "groups",
     "identity",
+    "learning",
     "numbers",
     "sparse",
     "state",

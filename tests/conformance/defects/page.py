@@ -11,7 +11,7 @@ from tinyms_core.conformance import list_checks
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "planted-defects.md"
 
 # The modules of defects, in the order of the kit's subjects.
-_SUBJECTS = ("identity", "construction", "groups", "numbers", "sparse", "execution", "state", "wrapping")
+_SUBJECTS = ("identity", "construction", "groups", "numbers", "sparse", "execution", "state", "learning", "wrapping")
 
 _HEADER = """\
 # Planted defects
