@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tinyms_core.conformance.catalog import Check, CheckFailure, CheckSkipped, cases_for, check, list_checks
-    from tinyms_core.conformance.fuzz import fuzz
+    from tinyms_core.conformance.fuzzing import fuzz
     from tinyms_core.conformance.report import (
         from_json,
         largest_errors,
@@ -51,7 +51,7 @@ _HOMES = {
     "cases_for": "catalog",
     "check": "catalog",
     "from_json": "report",
-    "fuzz": "fuzz",
+    "fuzz": "fuzzing",
     "largest_errors": "report",
     "list_checks": "catalog",
     "overview_table": "report",

@@ -42,6 +42,7 @@ class Step:
     rows: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     def play(self, play: Play) -> None:
+        """Step both sides, and compare them."""
         workload, number = play.workload, play.oracle.steps
         dense = workload.gradients(number)
         places = {place.member.name: place.member for place in workload.places}
@@ -80,6 +81,7 @@ class SetRate:
     value: float
 
     def play(self, play: Play) -> None:
+        """Set the rate on both sides."""
         held = play.trial.optimizer.get_lr_parameter(play.trial.parameters[self.name])
         value = Tensor(np.float32(self.value))
         # MindSpore's compiled function keeps the memory that a Parameter had when it was compiled.
@@ -105,6 +107,7 @@ class SetParameter:
     scale: float
 
     def play(self, play: Play) -> None:
+        """Set the values on both sides."""
         member = next(place.member for place in play.workload.places if place.member.name == self.name)
         values = rounded(play.workload.gradients(1000 + play.oracle.steps)[self.name] * self.scale, member.dtype)
         play.trial.parameters[self.name].set_data(make_tensor(values, member.dtype))
@@ -126,6 +129,7 @@ class Resume:
     kind: str
 
     def play(self, play: Play) -> None:
+        """Save, build anew, load, and require that nothing is lost."""
         resumed = play.subject.trial(play.given)
         with tempfile.TemporaryDirectory(prefix="tinyms_conformance_") as folder:
             transfer(play.trial.optimizer, resumed.optimizer, Path(folder), self.kind)
@@ -144,6 +148,7 @@ class Refuse:
     what: str
 
     def play(self, play: Play) -> None:
+        """Require the refusal, and that nothing has changed."""
         before = play.trial.snapshot()
         good = play.trial.gradients(play.oracle.steps)
         with scratch_folder():
@@ -249,7 +254,7 @@ class Play:
 
         Raises:
             CheckFailure: an element of a parameter or of state is off, or the number of steps.
-        Inconclusive: one is off, and its last digits are worth so much that this says nothing.
+            Inconclusive: one is off, and its last digits are worth so much that this says nothing.
         """
         snapshot = self.trial.snapshot()
         self._history.append(snapshot)
@@ -284,7 +289,12 @@ def play(subject: Subject, scenario: Scenario) -> None:
         CheckFailure: it does not do what the contract says.
     """
     with execution_mode(subject.mode):
-        playing = Play(subject, scenario)
+        try:
+            playing = Play(subject, scenario)
+        except ValueError:
+            raise
+        except Exception as error:
+            raise CheckFailure(f"building it raised {describe(error)}") from error
         for number, action in enumerate(scenario.actions):
             try:
                 action.play(playing)
