@@ -107,6 +107,21 @@ def test_json_on_standard_output_is_alone_there(run, stub):
     assert "it conforms" in result.stderr
 
 
+def test_fuzz_plays_scenarios_in_each_mode_and_runs_no_check(run, stub, monkeypatch):
+    asked, scenarios = stub("failed"), []
+
+    def fuzz(name, **named):
+        scenarios.append((name, named))
+        return _result("passed")
+
+    monkeypatch.setattr(conformance, "fuzz", fuzz)
+    assert run("check", "adam", "--fuzz", "7").exit_code == 0
+    assert run("check", "adam", "--fuzz", "7", "--seed", "3", "--mode", "jit", "--mode", "graph").exit_code == 0
+    expected = [("pynative", None), ("jit", 3), ("graph", 3)]
+    assert scenarios == [("adam", {"examples": 7, "mode": mode, "seed": seed}) for mode, seed in expected]
+    assert not asked
+
+
 def test_list_names_the_checks_and_runs_none(run):
     result = run("check", "--list", "-k", "golden")
     assert result.exit_code == 0
@@ -121,6 +136,9 @@ def test_list_names_the_checks_and_runs_none(run):
         (["adam", "--all"], "leave out adam, or --all"),
         (["adam", "-k", "no_such_check"], "no check is like 'no_such_check'"),
         (["adam", "--mode", "fast"], "'fast' is not one of"),
+        (["adam", "--seed", "3"], "--seed is for --fuzz"),
+        (["adam", "--fuzz", "3", "-k", "golden"], "leave out -k and --dtype"),
+        (["adam", "--fuzz", "0"], "0 is not in the range"),
         (["adam", "--json", "/no/such/folder/report.json"], "is not a folder"),
     ],
 )

@@ -127,6 +127,7 @@ CONTRACT = [
     "state_names_unique",
     "state_size_declared",
     "load_keeps_source",
+    "converges",
     "wraps_optimizers_alone",
     "wrapped_optimizer_unchanged",
     "wrapped_step_advances_once",

@@ -38,6 +38,20 @@ from tinyms_core.conformance import run_checks
 results = run_checks("adam", checks=["name_resolves", "group_*"], modes=["pynative"], dtypes=["float32"])
 assert all(result.status == "passed" for result in results)
 ```
+
+## Random scenarios
+
+The checks look where someone thought of looking. `tinyms-optim check adam --fuzz 500` looks elsewhere: hypothesis
+draws parameters of any shape and dtype, groups, options and rates as the optimizer declares them, and steps, changes
+of rates and parameters, checkpoints and bad gradients in any order. Each step is compared with the float64 reference,
+at the tolerance of the checks, and of what fails the smallest scenario is shown. It needs `pip install hypothesis`.
+
+```python
+from tinyms_core.conformance import fuzz
+
+result = fuzz("adam", examples=5)
+assert result.status == "passed", result.reason
+```
 """
 
 

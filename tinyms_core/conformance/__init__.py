@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tinyms_core.conformance.catalog import Check, CheckFailure, CheckSkipped, cases_for, check, list_checks
+    from tinyms_core.conformance.fuzzing import fuzz
     from tinyms_core.conformance.report import (
         from_json,
         largest_errors,
@@ -50,6 +51,7 @@ _HOMES = {
     "cases_for": "catalog",
     "check": "catalog",
     "from_json": "report",
+    "fuzz": "fuzzing",
     "largest_errors": "report",
     "list_checks": "catalog",
     "overview_table": "report",
@@ -77,6 +79,7 @@ __all__ = [
     "cases_for",
     "check",
     "from_json",
+    "fuzz",
     "largest_errors",
     "list_checks",
     "overview_table",

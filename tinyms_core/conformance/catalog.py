@@ -15,7 +15,9 @@ from tinyms_core.registry.specs import CONTRACT_VERSION, DTYPES, MODES, Capabili
 if TYPE_CHECKING:
     from tinyms_core.conformance.subject import Subject
 
-SUBJECTS: Final = ("Identity", "Construction", "Groups and rates", "Numbers", "Sparse", "Execution", "State")
+SUBJECTS: Final = (
+    "Identity", "Construction", "Groups and rates", "Numbers", "Sparse", "Execution", "State", "Learning",
+)  # fmt: skip
 
 _MODULES: Final = (
     "identity",
@@ -38,6 +40,7 @@ _MODULES: Final = (
     "devices",
     "state",
     "checkpoints",
+    "learning",
     "wrapping",
     "network_construction",
     "network_training",
@@ -70,7 +73,7 @@ class Check:
 
     Attributes:
         name: its name, that of its function without ``check_``.
-        subject: what it is about, one of seven.
+        subject: what it is about, one of eight.
         summary: what it requires, in a line.
         runs: for each mode that it runs in, the dtypes; ``"any"`` where it makes no difference.
         requirement: which declared capabilities it is for; None for every optimizer.
@@ -132,7 +135,7 @@ def check(
     """Declare a function to be a check.
 
     Arguments:
-        subject: what it is about, one of seven.
+        subject: what it is about, one of eight.
         runs: for each mode that it runs in, the dtypes.
         requirement: which declared capabilities it is for; None for every optimizer.
         needs: the same in words, such as ``"a declared loss_scale"``.

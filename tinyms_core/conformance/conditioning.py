@@ -10,7 +10,8 @@ random. No step in that dtype does with fewer roundings, so what these runs lie 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +21,12 @@ from tinyms_core.conformance.rounding import NARROW, Array, rounded, state_dtype
 from tinyms_core.conformance.subject import Subject
 from tinyms_core.conformance.trial import Snapshot
 from tinyms_core.conformance.workload import Workload
+
+Move = Callable[[Any, str], Any]
+"""What becomes of numbers that are stored for a parameter of a dtype, or given to it as a gradient."""
+
+Change = Callable[[Oracle, Move], None]
+"""What is done to an oracle from one step to the next; the gradients that it is given are moved."""
 
 DRAWS: Final = 8
 """How many times the oracle is stepped with its last digits changed."""
@@ -33,12 +40,24 @@ class Conditioning:
         workload: what is stepped.
         history: what the optimizer holds at first and after each step. From 16-bit parameters the oracle goes on
             as they were rounded there; not needed where there are none.
+        make: makes the oracle; the subject's own for the workload when None.
+        changes: what is done in each step; the workload's own steps when None.
     """
 
-    def __init__(self, subject: Subject, workload: Workload, history: Sequence[Snapshot] = ()) -> None:
+    def __init__(
+        self,
+        subject: Subject,
+        workload: Workload,
+        history: Sequence[Snapshot] = (),
+        make: Callable[[], Oracle] | None = None,
+        changes: Sequence[Change] | None = None,
+    ) -> None:
         self._subject = subject
         self._workload = workload
         self._history = history
+        self._make = partial(subject.oracle, workload) if make is None else make
+        own: Change = partial(_step, workload)
+        self._changes = [own] * workload.steps if changes is None else changes
 
     def allowance(self, step: int, name: str, slot: str = "") -> Array:
         """How far rounding can move each element of a tensor, at least the root mean square of them all.
@@ -55,15 +74,15 @@ class Conditioning:
 
     @functools.cached_property
     def _distances(self) -> list[dict[tuple[str, str], Array]]:
-        exact = self._subject.oracle(self._workload)
-        moved = [_Moved(self._subject, self._workload, draw) for draw in range(DRAWS)]
+        exact = self._make()
+        moved = [_Moved(self._subject, self._workload, self._make(), draw) for draw in range(DRAWS)]
         steps: list[dict[tuple[str, str], Array]] = []
         with np.errstate(all="ignore"):
-            for step in range(self._workload.steps):
-                exact.step()
+            for step, change in enumerate(self._changes):
+                change(exact, lambda values, _: values)
                 for other in moved:
-                    other.step()
-                right, found = _tensors(exact), [_tensors(other.oracle) for other in moved]
+                    other.apply(change)
+                right, found = tensors_of(exact), [tensors_of(other.oracle) for other in moved]
                 steps.append({key: _apart(value, [tensors[key] for tensors in found]) for key, value in right.items()})
                 if self._history:
                     self._follow((exact, *(other.oracle for other in moved)), self._history[step + 1])
@@ -81,21 +100,27 @@ class Conditioning:
                         oracle.state[name][slot.name] = np.array(snapshot.state[slot.parameter_name(name)])
 
 
+def _step(workload: Workload, oracle: Oracle, moved: Move) -> None:
+    """A step with the workload's own gradients."""
+    dtypes = {place.member.name: place.member.dtype for place in workload.places}
+    gradients = workload.gradients(oracle.steps)
+    oracle.step({name: moved(values, dtypes[name]) for name, values in gradients.items()})
+
+
 class _Moved:
     """An oracle whose gradients, parameters and state are moved by one unit in the last place, at random."""
 
-    def __init__(self, subject: Subject, workload: Workload, draw: int) -> None:
-        self.oracle = subject.oracle(workload)
+    def __init__(self, subject: Subject, workload: Workload, oracle: Oracle, draw: int) -> None:
+        self.oracle = oracle
         self._workload = workload
         self._generator = np.random.default_rng([workload.seed, draw])
         # What the whole optimizer shares is made from the number of the step, and rounded once.
         self._own = [slot.name for slot in subject.spec.state if slot.shape not in ("scalar", "singleton")]
 
-    def step(self) -> None:
-        dtypes = {place.member.name: place.member.dtype for place in self._workload.places}
-        gradients = self._workload.gradients(self.oracle.steps)
-        self.oracle.step({name: self._move(values, dtypes[name]) for name, values in gradients.items()})
-        for name, dtype in dtypes.items():
+    def apply(self, change: Change) -> None:
+        change(self.oracle, self._move)
+        for place in self._workload.places:
+            name, dtype = place.member.name, place.member.dtype
             if dtype not in NARROW:
                 self.oracle.parameters[name] = self._move(self.oracle.parameters[name], dtype)
             state = self.oracle.state[name]
@@ -109,7 +134,8 @@ class _Moved:
         return np.asarray(stored + np.where(moving, signs * unit(np.where(moving, stored, 1.0), state_dtype(dtype)), 0))
 
 
-def _tensors(oracle: Oracle) -> dict[tuple[str, str], Any]:
+def tensors_of(oracle: Oracle) -> dict[tuple[str, str], Any]:
+    """What an oracle holds, by the parameter's name and the slot's, which is empty for the parameter itself."""
     found: dict[tuple[str, str], Any] = {(name, ""): value for name, value in oracle.parameters.items()}
     found.update({(name, slot): value for name, state in oracle.state.items() for slot, value in state.items()})
     return found

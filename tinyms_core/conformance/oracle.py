@@ -75,6 +75,10 @@ class Oracle:
         number = float(self._hyperparameters[initial]) if isinstance(initial, str) else float(initial)
         return np.full(slot.shape_for(place.member.shape), number) if slot.per_parameter else number
 
+    def change_rates(self, workload: Workload) -> None:
+        """Go on with the rates of another workload, of the same parameters."""
+        self._workload = workload
+
     def step(self, gradients: Mapping[str, Array] | None = None) -> None:
         """Do one step.
 

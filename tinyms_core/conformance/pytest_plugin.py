@@ -53,25 +53,36 @@ class ConformanceCollector(pytest.Collector):
         except TinymsOptimError as error:
             raise pytest.UsageError(f"{_OPTION}: {error}") from error
         return [
-            ConformanceItem.from_parent(self, name=f"{self.name}[{case.identifier}]", spec=spec, case=case)
+            ConformanceItem.from_parent(self, name=f"{self.name}[{case.identifier}]", spec=spec, case=case, of=self)
             for case in cases_for(spec.capabilities)
         ]
+
+    def setup(self) -> None:
+        """Before the first of its items: make what they share."""
+        from tinyms_core.conformance.runs import Runs
+
+        self.runs = Runs().__enter__()
+
+    def teardown(self) -> None:
+        """After the last of its items."""
+        self.runs.__exit__()
 
 
 class ConformanceItem(pytest.Item):
     """One check in one mode with one dtype."""
 
-    def __init__(self, *, spec: Any, case: Any, **more: Any) -> None:
+    def __init__(self, *, spec: Any, case: Any, of: ConformanceCollector, **more: Any) -> None:
         super().__init__(**more)
         self.spec = spec
         self.case = case
+        self.of = of
 
     def runtest(self) -> None:
         """Run the check."""
         from tinyms_core.conformance.runner import run_case
         from tinyms_core.conformance.suite import report_to_pytest
 
-        report_to_pytest(*run_case(self.spec, self.case))
+        report_to_pytest(*run_case(self.spec, self.case, runs=self.of.runs))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show a failed check as its message, and anything else with its traceback."""

@@ -24,8 +24,8 @@ class CheckResult:
 
     Attributes:
         check: the check's name.
-        subject: what it is about: Identity, Construction, Groups and rates, Numbers, Sparse, Execution or
-            State.
+        subject: what it is about: Identity, Construction, Groups and rates, Numbers, Sparse, Execution,
+            State or Learning.
         optimizer: the optimizer's name.
         device: the device that it ran on.
         mode: ``"pynative"``, ``"jit"`` or ``"graph"``; ``"any"`` where it makes no difference.

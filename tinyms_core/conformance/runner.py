@@ -14,6 +14,7 @@ from tinyms_core.registry.errors import describe
 from tinyms_core.registry.specs import OptimizerSpec
 
 if TYPE_CHECKING:
+    from tinyms_core.conformance.runs import Runs
     from tinyms_core.conformance.subject import Subject
 
 _LONGEST = 600
@@ -55,14 +56,18 @@ def run_checks(
         >>> sorted({(result.check, result.status) for result in results})
         [('group_decay', 'passed'), ('group_rate', 'passed')]
     """
+    from tinyms_core.conformance.runs import Runs
+
     spec = optimizer_info(optimizer) if isinstance(optimizer, str) else optimizer
     expected = check_expectations(expected_failures)
     results = []
-    for case in cases_for(spec.capabilities, checks, modes, dtypes):
-        result, _ = run_case(spec, case, expectation(case, expected))
-        results.append(result)
-        if progress is not None:
-            progress(result)
+    cases = cases_for(spec.capabilities, checks, modes, dtypes)
+    with Runs() as runs:
+        for case in cases:
+            result, _ = run_case(spec, case, expectation(case, expected), runs)
+            results.append(result)
+            if progress is not None:
+                progress(result)
     return results
 
 
@@ -94,13 +99,16 @@ def _matches(name: str, run: tuple[str, str], pattern: str) -> bool:
     return fnmatchcase(name, pattern) or fnmatchcase("-".join((name, *run)), pattern)
 
 
-def run_case(spec: OptimizerSpec, case: Case, expected: str = "") -> tuple[CheckResult, Exception | None]:
+def run_case(
+    spec: OptimizerSpec, case: Case, expected: str = "", runs: Runs | None = None
+) -> tuple[CheckResult, Exception | None]:
     """Run one check in one mode with one dtype.
 
     Arguments:
         spec: the optimizer.
         case: the check, with mode and dtype.
         expected: why it is expected to fail; empty where it is not.
+        runs: what it shares with the optimizer's other cases; nothing when None.
 
     Returns:
         The result, and the exception behind a failure, expected or not.
@@ -112,7 +120,7 @@ def run_case(spec: OptimizerSpec, case: Case, expected: str = "") -> tuple[Check
     device = str(mindspore.get_context("device_target"))
     began = time.perf_counter()
     with measured() as precision:
-        status, reason, error = ("skipped", case.skip, None) if case.skip else _outcome(spec, case, device)
+        status, reason, error = ("skipped", case.skip, None) if case.skip else _outcome(spec, case, device, runs)
     if expected and status == "failed":
         status, reason = "expected_failure", f"{expected} ({reason})"
     elif expected and status == "passed":
@@ -132,11 +140,13 @@ def run_case(spec: OptimizerSpec, case: Case, expected: str = "") -> tuple[Check
     return result, error
 
 
-def _outcome(spec: OptimizerSpec, case: Case, device: str) -> tuple[Status, str, Exception | None]:
-    from tinyms_core.conformance.trial import execution_mode
+def _outcome(spec: OptimizerSpec, case: Case, device: str, runs: Runs | None) -> tuple[Status, str, Exception | None]:
+    from tinyms_core.conformance.trial import execution_mode, free_optimizers
 
     try:
-        subject = subject_of(spec, case.mode, case.dtype, device)
+        subject = subject_of(spec, case.mode, case.dtype, device, runs)
+        if case.mode == "graph":
+            free_optimizers()
         with execution_mode(case.mode):
             case.check.function(subject)
     except CheckSkipped as skipped:
@@ -149,15 +159,17 @@ def _outcome(spec: OptimizerSpec, case: Case, device: str) -> tuple[Status, str,
     return "passed", "", None
 
 
-def subject_of(spec: OptimizerSpec, mode: str, dtype: str, device: str = "CPU") -> Subject:
+def subject_of(spec: OptimizerSpec, mode: str, dtype: str, device: str = "CPU", runs: Runs | None = None) -> Subject:
     """The subject of checks: an optimizer around another one together with a small one of the kit's own."""
     from tinyms_core.conformance.composite import compose
     from tinyms_core.conformance.inner import INNER
+    from tinyms_core.conformance.runs import Runs
     from tinyms_core.conformance.subject import Subject
 
+    shared = Runs() if runs is None else runs
     if not spec.capabilities.wraps_optimizer:
-        return Subject(spec, mode, dtype, device)
-    return Subject(compose(spec, INNER), mode, dtype, device, own=spec)
+        return Subject(spec, mode, dtype, device, runs=shared)
+    return Subject(compose(spec, INNER), mode, dtype, device, own=spec, runs=shared)
 
 
 def _cut(text: str) -> str:

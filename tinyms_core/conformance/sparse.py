@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import mindspore
@@ -17,11 +17,11 @@ from tinyms_core.conformance.construction import refusal, require_named
 from tinyms_core.conformance.identity import require_equal
 from tinyms_core.conformance.memory import allow_growth
 from tinyms_core.conformance.numbers import compare_with_oracle
-from tinyms_core.conformance.oracle import Oracle
-from tinyms_core.conformance.rounding import Array, rounded
+from tinyms_core.conformance.rounding import rounded
+from tinyms_core.conformance.rows import Rows, SparseOracle
 from tinyms_core.conformance.subject import Subject
-from tinyms_core.conformance.trial import Trial, make_tensor, scratch_folder
-from tinyms_core.conformance.workload import Group, Member, Place, Workload
+from tinyms_core.conformance.trial import Snapshot, Trial, make_tensor, scratch_folder
+from tinyms_core.conformance.workload import Group, Member, Workload
 from tinyms_core.registry.specs import DTYPES, Capabilities
 
 _RUNS: Mapping[str, tuple[str, ...]] = {
@@ -42,69 +42,6 @@ def _takes_rows(can: Capabilities) -> bool:
 
 
 _ROWS_DECLARED: dict[str, Any] = {"requirement": _takes_rows, "needs": "declared sparse gradients"}
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A sparse gradient as numbers.
-
-    Attributes:
-        indices: the rows, in any order, each any number of times.
-        values: the gradient of each.
-    """
-
-    indices: tuple[int, ...]
-    values: Array
-
-    def dense(self, shape: Sequence[int]) -> Array:
-        """The dense gradient that the rows stand for."""
-        result = np.zeros(tuple(shape))
-        np.add.at(result, list(self.indices), self.values)
-        return result
-
-    def tensors(self, dtype: str, shape: tuple[int, ...], indices: Any = mindspore.int32) -> tuple[Any, ...]:
-        """The rows as (indices, values, shape)."""
-        return Tensor(np.array(self.indices, np.int64)).astype(indices), make_tensor(self.values, dtype), shape
-
-
-class SparseOracle(Oracle):
-    """A workload whose table has sparse gradients, stepped in float64."""
-
-    def step_rows(self, rows: Mapping[str, Rows], dense: Mapping[str, Array]) -> None:
-        """Do one step.
-
-        Arguments:
-            rows: the sparse gradients, by the parameter's name.
-            dense: the other gradients.
-        """
-        self._rows = rows
-        shapes = {place.member.name: place.member.shape for place in self._workload.places}
-        self.step({**dense, **{name: found.dense(shapes[name]) for name, found in rows.items()}})
-
-    def _step_one(self, place: Place, gradient: Array) -> None:
-        name = place.member.name
-        if name not in self._rows or self._spec.capabilities.sparse == "exact":
-            super()._step_one(place, gradient)
-            return
-        rest = np.ones(place.member.shape[0], bool)
-        rest[list(self._rows[name].indices)] = False
-        before, state = self.parameters[name].copy(), self.state[name]
-        super()._step_one(place, gradient)
-        self.parameters[name][rest] = before[rest]
-        for slot, old in state.items():
-            if np.ndim(old):
-                self.state[name][slot][rest] = old[rest]
-
-    def preprocessed(self, place: Place, gradient: Array, decay: float) -> Array:
-        """A gradient as the rule sees it; of a table, only the rows that occur are decayed."""
-        name = place.member.name
-        plain = super().preprocessed(place, gradient, 0.0)
-        if name not in self._rows:
-            return super().preprocessed(place, gradient, decay)
-        whole = super().preprocessed(place, gradient, decay)
-        touched = list(self._rows[name].indices)
-        plain[touched] = whole[touched]
-        return plain
 
 
 def sparse_workload(subject: Subject, setting: int = -1, **changes: Any) -> Workload:
@@ -222,7 +159,7 @@ def check_index_out_of_range_is_clean(subject: Subject) -> None:
     workload = replace(_one_table(subject), groups=(Group((Member("first.bias", (4,)), Member(_TABLE, (_ROWS, 5)))),))
     for indices in ((1, _ROWS), (-1, 2), (0, 10**6)):
         rows = Rows(indices, np.ones((2, 5)))
-        _require_refused(subject, workload, rows, (ValueError, IndexError), f"the indices {indices}")
+        _require_refused(subject.trial(workload), rows, (ValueError, IndexError), f"the indices {indices}")
 
 
 @check("Sparse", EVERY_MODE, **_ROWS_DECLARED)
@@ -239,7 +176,7 @@ def check_bad_rows_are_clean(subject: Subject) -> None:
         "values that are integers": (indices, Tensor(np.ones((2, 5), np.int32)), shape),
     }
     for what, gradient in cases.items():
-        _require_refused(subject, workload, gradient, (TypeError, ValueError), what)
+        _require_refused(subject.trial(workload), gradient, (TypeError, ValueError), what)
 
 
 @check("Sparse", EVERY_MODE, **_ROWS_DECLARED)
@@ -262,14 +199,17 @@ def check_row_forms_agree(subject: Subject) -> None:
     workload = _one_table(subject)
     rows = Rows((5, 0, 5), workload.gradients(0)[_TABLE][[5, 1, 2]])
     kind = workload.places[0].member.gradient_dtype
-    expected = _stepped(subject, workload, [rows, rows])
+    reference = subject.trial(workload)
+    usual = rows.tensors(kind, (_ROWS, 5))
+    expected = [_step_rows(reference, [usual, usual]) for _ in _forms(subject, reference)]
     for indices in (mindspore.int32, mindspore.int64):
         parts = rows.tensors(kind, (_ROWS, 5), indices)
-        for form, step in _forms(subject):
-            trial = subject.trial(workload)
+        # One after the other with one optimizer, since each form of each of several would be a graph of its own.
+        trial = subject.trial(workload)
+        for (form, step), right in zip(_forms(subject, trial), expected, strict=True):
             for _ in range(2):
-                step(trial, parts)
-            require_equal(trial.snapshot(), expected, f"after 2 steps with {form} and indices of {indices}")
+                step(parts)
+            require_equal(trial.snapshot(), right, f"after 2 steps with {form} and indices of {indices}")
 
 
 @check(
@@ -303,11 +243,9 @@ def _stepped(subject: Subject, workload: Workload, every: Sequence[Rows]) -> Any
     return trial.snapshot()
 
 
-def _require_refused(
-    subject: Subject, workload: Workload, rows: Any, errors: tuple[type[Exception], ...], what: str
-) -> None:
-    trial = subject.trial(workload)
-    if subject.mode == "pynative":
+def _require_refused(trial: Trial, rows: Any, errors: tuple[type[Exception], ...], what: str) -> None:
+    workload = trial.workload
+    if trial.mode == "pynative":
         trial.step(_gradients(workload, {_TABLE: Rows((0, 1), np.ones((2, 5)))}, 0))
     before = trial.snapshot()
     gradients = _gradients(workload, {_TABLE: rows if isinstance(rows, Rows) else Rows((0,), np.ones((1, 5)))}, 0)
@@ -319,20 +257,20 @@ def _require_refused(
     require_equal(trial.snapshot(), before, f"after {what} was refused")
 
 
-def _forms(subject: Subject) -> list[tuple[str, Callable[[Trial, tuple[Any, ...]], Any]]]:
+def _step_rows(trial: Trial, every: Sequence[tuple[Any, ...]]) -> Snapshot:
+    for rows in every:
+        trial.step([rows])
+    return trial.snapshot()
+
+
+def _forms(subject: Subject, trial: Trial) -> list[tuple[str, Callable[[tuple[Any, ...]], Any]]]:
     """Ways to hand rows to an optimizer of one parameter."""
-    forms: list[tuple[str, Callable[[Trial, tuple[Any, ...]], Any]]] = [
-        ("a tuple", lambda trial, parts: trial.step([parts])),
-    ]
+    forms: list[tuple[str, Callable[[tuple[Any, ...]], Any]]] = [("a tuple", lambda parts: trial.step([parts]))]
     if subject.mode != "jit":
         # MindSpore itself takes no RowTensor as an argument of a compiled function.
-        forms.append(("a RowTensor", lambda trial, parts: trial.step([mindspore.RowTensor(*parts)])))
+        forms.append(("a RowTensor", lambda parts: trial.step([mindspore.RowTensor(*parts)])))
     if subject.mode != "pynative":
-        forms.append(("a RowTensor made in a graph", _step_in_graph))
+        cell = RowStep(trial.optimizer, trial.workload.places[0].member.shape)
+        in_graph = cell if subject.mode == "graph" else mindspore.jit(cell.construct)
+        forms.append(("a RowTensor made in a graph", lambda parts: in_graph(*parts[:2])))
     return forms
-
-
-def _step_in_graph(trial: Trial, parts: tuple[Any, ...]) -> None:
-    cell = RowStep(trial.optimizer, parts[2])
-    step = cell if mindspore.get_context("mode") == mindspore.GRAPH_MODE else mindspore.jit(cell.construct)
-    step(*parts[:2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, combinations
 from typing import Any
 
@@ -14,7 +14,8 @@ from tinyms_core.conformance.combinations import fitting, on_side, sides
 from tinyms_core.conformance.composite import make_oracle
 from tinyms_core.conformance.oracle import Oracle
 from tinyms_core.conformance.results import ANY
-from tinyms_core.conformance.trial import Snapshot, Trial, execution_mode
+from tinyms_core.conformance.runs import Runs
+from tinyms_core.conformance.trial import Snapshot, Trial
 from tinyms_core.conformance.values import default_value, of_optimizer, other_value
 from tinyms_core.conformance.workload import Group, Member, Rate, Workload
 from tinyms_core.registry import api
@@ -40,6 +41,7 @@ class Subject:
         dtype: the dtype of parameters; ``"any"`` counts as the first that is declared.
         device: the device.
         own: the declaration of the optimizer itself, where that is another.
+        runs: what its checks share.
     """
 
     spec: OptimizerSpec
@@ -47,6 +49,7 @@ class Subject:
     dtype: str = "float32"
     device: str = "CPU"
     own: OptimizerSpec | None = None
+    runs: Runs = field(default_factory=Runs, compare=False, repr=False)
 
     @property
     def declared(self) -> OptimizerSpec:
@@ -155,9 +158,8 @@ class Subject:
         return make_oracle(self.spec, workload)
 
     def history(self, workload: Workload, mode: str = "") -> tuple[Snapshot, ...]:
-        """What an optimizer holds at first and after each step of a workload; stepped once and kept."""
-        run = _kept_run(self.spec, replace(workload, steps=0), mode or self.mode)
-        return run.until(workload.steps)
+        """What an optimizer holds at first and after each step of a workload; stepped once for all checks."""
+        return self.runs.history(self.spec, workload, mode or self.mode)
 
     @contextlib.contextmanager
     def registered(self) -> Iterator[str]:
@@ -183,29 +185,6 @@ class Subject:
             yield self.spec.name
         finally:
             api.unregister(self.spec.name)
-
-
-class _Run:
-    """A trial that is stepped as far as anyone has asked for, since a compiled graph is dear."""
-
-    def __init__(self, spec: OptimizerSpec, workload: Workload, mode: str) -> None:
-        self._mode = mode
-        with execution_mode(mode):
-            self._trial = Trial(resolve(spec.implementation), spec, workload, mode)
-            self._snapshots = [self._trial.snapshot()]
-
-    def until(self, steps: int) -> tuple[Snapshot, ...]:
-        """The snapshots of the first steps, and before them the one of the start."""
-        with execution_mode(self._mode):
-            while len(self._snapshots) <= steps:
-                self._trial.step()
-                self._snapshots.append(self._trial.snapshot())
-        return tuple(self._snapshots[: steps + 1])
-
-
-@functools.lru_cache(maxsize=48)
-def _kept_run(spec: OptimizerSpec, workload: Workload, mode: str) -> _Run:
-    return _Run(spec, workload, mode)
 
 
 @functools.lru_cache(maxsize=64)

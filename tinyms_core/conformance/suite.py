@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from tinyms_core.conformance.catalog import Case, CheckFailure, cases_for
 from tinyms_core.conformance.results import CheckResult
 from tinyms_core.conformance.runner import check_expectations, expectation, run_case
+from tinyms_core.conformance.runs import Runs
 from tinyms_core.registry.api import optimizer_info
 from tinyms_core.registry.specs import OptimizerSpec
 
@@ -79,10 +80,16 @@ class OptimizerConformance:
             cases = cases_for(self.specification().capabilities)
             metafunc.parametrize("conformance_case", cases, ids=[case.identifier for case in cases])
 
-    def test_conformance(self, conformance_case: Case) -> None:
+    @pytest.fixture(scope="class")
+    def conformance_runs(self) -> Iterator[Runs]:
+        """What the tests of the class share."""
+        with Runs() as runs:
+            yield runs
+
+    def test_conformance(self, conformance_case: Case, conformance_runs: Runs) -> None:
         """One check in one mode with one dtype."""
         expected = expectation(conformance_case, self.expected_failures)
-        result, error = run_case(self.specification(), conformance_case, expected)
+        result, error = run_case(self.specification(), conformance_case, expected, conformance_runs)
         type(self).results.append(result)
         report_to_pytest(result, error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +26,10 @@ from tinyms_core.registry.specs import OptimizerSpec
 
 def make_tensor(values: Any, dtype: str) -> Tensor:
     """A tensor of values that the dtype can hold exactly."""
-    return Tensor(np.asarray(values, np.float64)).astype(DTYPES[dtype])
+    if dtype == "bfloat16":
+        # numpy lacks it.
+        return Tensor(np.asarray(values, np.float32)).astype(DTYPES[dtype])
+    return Tensor(np.asarray(values, dtype))
 
 
 def values_of(tensor: Any) -> Array:
@@ -150,6 +154,9 @@ class Trial:
         arguments: constructor arguments that replace the workload's.
 
     Attributes:
+        workload: what is stepped.
+        spec: the declaration.
+        mode: how it is stepped.
         optimizer: the optimizer.
         parameters: its Parameters, by name, in the order of the update.
         steps: how many steps were done.
@@ -167,6 +174,7 @@ class Trial:
     ) -> None:
         self.workload = workload
         self.spec = spec
+        self.mode = mode
         self.parameters = make_parameters(workload) if parameters is None else parameters
         given = {**make_arguments(spec, workload), **arguments}
         self.optimizer = optimizer_class(make_params(workload, self.parameters), **given)
@@ -182,6 +190,8 @@ class Trial:
     def step(self, gradients: Sequence[Any] | None = None) -> Any:
         """Do one step, with the workload's next gradients unless others are given."""
         given = self.gradients() if gradients is None else gradients
+        if self.mode != "pynative" and not self.compilations:
+            free_optimizers()
         before = compilations(self.optimizer)
         result = self._step(given)
         self.compilations += compilations(self.optimizer) - before
@@ -216,6 +226,15 @@ class Trial:
             global_step=int(self.optimizer.global_step.asnumpy().reshape(-1)[0]),
             compilations=self.compilations,
         )
+
+
+def free_optimizers() -> None:
+    """Free what nobody holds any more, before a graph is compiled.
+
+    Gradients that look alike have one key in MindSpore, which forgets it when one of the optimizers that had such
+    gradients is freed. Were one freed after the first step of another, the second step would compile again.
+    """
+    gc.collect()
 
 
 def compilations(optimizer: Any) -> int:

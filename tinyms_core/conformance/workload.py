@@ -5,6 +5,7 @@ Both sides of a comparison are built from one workload: the optimizer under test
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -141,7 +142,7 @@ class Workload:
     steps: int = 20
     seed: int = 7
 
-    @property
+    @functools.cached_property
     def places(self) -> tuple[Place, ...]:
         """The parameters in the order of the update, with what applies to each."""
         found = {}

@@ -74,6 +74,7 @@ class TracedStep(nn.Cell):
         else:
             self._set_traced_rule(program, groups)
         self.traced_states = tuple(self.states.values())
+        self.traced_states_of = tuple(tuple(row[i] for row in self.traced_states) for i in range(self.param_length))
         self.traced_flags = tuple(
             (self.decays_gradient and s.decays, s.centralize, self.scales_gradient and self.need_scale)
             for s in self.settings
@@ -184,14 +185,14 @@ class TracedStep(nn.Cell):
         done: Any = ()
         for i in range(self.param_length):
             k = self.traced_group_of[i]
-            arguments: Any = (self.parameters[i],)
-            for states in self.traced_states:
-                arguments += (states[i],)
-            arguments += slots[k]
-            arguments += (self.loss_scale_wide * self._decay_of(i), self.reciprocal_scale_wide)
-            arguments += self.traced_flags[i]
-            arguments += (self._unique,)
-            done += (self.traced_steps[self.traced_group_update[k]](*arguments, gradients[i]),)
+            step = self.traced_steps[self.traced_group_update[k]]
+            # One call with all arguments: a tuple that grows is a graph of its own for each length and type.
+            done += (
+                step(
+                    self.parameters[i], *self.traced_states_of[i], *slots[k], self.loss_scale_wide * self._decay_of(i),
+                    self.reciprocal_scale_wide, *self.traced_flags[i], self._unique, gradients[i],
+                ),
+            )  # fmt: skip
         return self._traced_result(self._traced_counted(done, values))
 
     def _traced_dense(self, gradients: Any) -> Any:

@@ -11,7 +11,9 @@ from tinyms_core.conformance import list_checks
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "planted-defects.md"
 
 # The modules of defects, in the order of the kit's subjects.
-_SUBJECTS = ("identity", "construction", "groups", "numbers", "sparse", "execution", "state", "wrapping", "networks")
+_SUBJECTS = (
+    "identity", "construction", "groups", "numbers", "sparse", "execution", "state", "learning", "wrapping", "networks",
+)  # fmt: skip
 
 _HEADER = """\
 # Planted defects

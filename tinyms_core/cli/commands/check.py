@@ -28,6 +28,8 @@ _WILDCARDS: Final = "*?["
 @click.option("-k", "patterns", metavar="PATTERN", multiple=True, help="Only checks like this; may be repeated.")
 @click.option("--mode", "modes", type=click.Choice(MODES), multiple=True, help="Only in this mode.")
 @click.option("--dtype", "dtypes", type=click.Choice(DTYPES), multiple=True, help="Only with this dtype.")
+@click.option("--fuzz", "examples", metavar="N", type=click.IntRange(1), help="Play N random scenarios instead.")
+@click.option("--seed", type=int, help="Of the random scenarios; without it they are always the same.")
 @click.option("--list", "only_list", is_flag=True, help="List the checks, and run none.")
 @click.option("-v", "--verbose", is_flag=True, help="A line also for each check that passed.")
 @json_file_option
@@ -39,6 +41,8 @@ def check(
     patterns: tuple[str, ...],
     modes: tuple[str, ...],
     dtypes: tuple[str, ...],
+    examples: int | None,
+    seed: int | None,
     only_list: bool,
     verbose: bool,
     json_file: str | None,
@@ -49,31 +53,34 @@ def check(
     the end has a row each, with the number of checks and the largest errors against float64. The exit status is
     1 when a check fails.
 
+    With --fuzz no check is run. Optimizers of random shapes, dtypes, groups, options and rates are stepped, and
+    their rates and parameters changed, checkpoints loaded and bad gradients refused in between, in PyNative unless
+    --mode says otherwise; each step is compared with float64. Of what fails the smallest scenario is shown. It
+    needs hypothesis.
+
     \b
     Examples:
       tinyms-optim check adam
       tinyms-optim check adam -k group -k "golden_*" --mode graph --dtype float32
       tinyms-optim check lamb --json lamb.json
       tinyms-optim check --all -k golden
+      tinyms-optim check adam --fuzz 500 --seed 7
       tinyms-optim check --list
     """
     from tinyms_core import conformance
 
+    _check_fuzzing(ctx, examples, seed, patterns, dtypes)
     chosen = _chosen(conformance.list_checks(), patterns)
     if only_list:
         _print_checks(chosen, json_file)
         return
-    asked = _asked(ctx, names, every)
     results: list[CheckResult] = []
+    asked = _asked(ctx, names, every)
     for name in asked:
-        arguments: dict[str, Any] = {
-            "checks": [entry.name for entry in chosen],
-            "modes": modes or None,
-            "dtypes": dtypes or None,
-        }
-        total = len(conformance.cases_for(optimizer_info(name).capabilities, **arguments))
-        with _progress(name, total) as progress:
-            found = conformance.run_checks(name, progress=progress, **arguments)
+        if examples is None:
+            found = _run_checks(name, chosen, modes, dtypes)
+        else:
+            found = _run_scenarios(name, examples, modes, seed)
         conformance.print_report(found, verbose=verbose, console=tables_console(json_file))
         results += found
     if len(asked) > 1:
@@ -81,6 +88,46 @@ def check(
     if json_file is not None:
         write_json(conformance.to_json(results), json_file)
     ctx.exit(ExitStatus.FAILED if any(result.failed for result in results) else ExitStatus.FINE)
+
+
+def _check_fuzzing(
+    ctx: click.Context, examples: int | None, seed: int | None, patterns: Sequence[str], dtypes: Sequence[str]
+) -> None:
+    from importlib.util import find_spec
+
+    if examples is None:
+        if seed is not None:
+            raise click.UsageError("--seed is for --fuzz; the checks have no other random numbers", ctx)
+        return
+    if patterns or dtypes:
+        raise click.UsageError("--fuzz runs no checks and draws dtypes at random; leave out -k and --dtype", ctx)
+    if find_spec("hypothesis") is None:
+        raise CommandError("--fuzz needs hypothesis: pip install hypothesis")
+
+
+def _run_checks(name: str, chosen: Sequence[Check], modes: Sequence[str], dtypes: Sequence[str]) -> list[CheckResult]:
+    from tinyms_core import conformance
+
+    arguments: dict[str, Any] = {
+        "checks": [entry.name for entry in chosen],
+        "modes": modes or None,
+        "dtypes": dtypes or None,
+    }
+    total = len(conformance.cases_for(optimizer_info(name).capabilities, **arguments))
+    with _progress(name, total) as progress:
+        return conformance.run_checks(name, progress=progress, **arguments)
+
+
+def _run_scenarios(name: str, examples: int, modes: Sequence[str], seed: int | None) -> list[CheckResult]:
+    from tinyms_core import conformance
+
+    found = []
+    with _progress(name, len(modes) or 1) as progress:
+        for mode in modes or MODES[:1]:
+            result = conformance.fuzz(name, examples=examples, mode=mode, seed=seed)
+            progress(result)
+            found.append(result)
+    return found
 
 
 def _asked(ctx: click.Context, names: Sequence[str], every: bool) -> list[str]:

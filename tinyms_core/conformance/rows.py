@@ -1,0 +1,79 @@
+"""Rows of a sparse gradient as plain numbers, and what the float64 side makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mindspore
+import numpy as np
+from mindspore import Tensor
+
+from tinyms_core.conformance.oracle import Oracle
+from tinyms_core.conformance.rounding import Array
+from tinyms_core.conformance.trial import make_tensor
+from tinyms_core.conformance.workload import Place
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A sparse gradient as numbers.
+
+    Attributes:
+        indices: the rows, in any order, each any number of times.
+        values: the gradient of each.
+    """
+
+    indices: tuple[int, ...]
+    values: Array
+
+    def dense(self, shape: Sequence[int]) -> Array:
+        """The dense gradient that the rows stand for."""
+        result = np.zeros(tuple(shape))
+        np.add.at(result, list(self.indices), self.values)
+        return result
+
+    def tensors(self, dtype: str, shape: tuple[int, ...], indices: Any = mindspore.int32) -> tuple[Any, ...]:
+        """The rows as (indices, values, shape)."""
+        return Tensor(np.array(self.indices, np.int64)).astype(indices), make_tensor(self.values, dtype), shape
+
+
+class SparseOracle(Oracle):
+    """A workload whose table has sparse gradients, stepped in float64."""
+
+    def step_rows(self, rows: Mapping[str, Rows], dense: Mapping[str, Array]) -> None:
+        """Do one step.
+
+        Arguments:
+            rows: the sparse gradients, by the parameter's name.
+            dense: the other gradients.
+        """
+        self._rows = rows
+        shapes = {place.member.name: place.member.shape for place in self._workload.places}
+        self.step({**dense, **{name: found.dense(shapes[name]) for name, found in rows.items()}})
+
+    def _step_one(self, place: Place, gradient: Array) -> None:
+        name = place.member.name
+        if name not in self._rows or self._spec.capabilities.sparse == "exact":
+            super()._step_one(place, gradient)
+            return
+        rest = np.ones(place.member.shape[0], bool)
+        rest[list(self._rows[name].indices)] = False
+        before, state = self.parameters[name].copy(), self.state[name]
+        super()._step_one(place, gradient)
+        self.parameters[name][rest] = before[rest]
+        for slot, old in state.items():
+            if np.ndim(old):
+                self.state[name][slot][rest] = old[rest]
+
+    def preprocessed(self, place: Place, gradient: Array, decay: float) -> Array:
+        """A gradient as the rule sees it; of a table, only the rows that occur are decayed."""
+        name = place.member.name
+        plain = super().preprocessed(place, gradient, 0.0)
+        if name not in self._rows:
+            return super().preprocessed(place, gradient, decay)
+        whole = super().preprocessed(place, gradient, decay)
+        touched = list(self._rows[name].indices)
+        plain[touched] = whole[touched]
+        return plain
