@@ -44,6 +44,11 @@ SIGNATURES = {
     ),
     "lion": "(params, learning_rate=0.0001, beta1=0.9, beta2=0.99, weight_decay=0.0, loss_scale=1.0)",
     "momentum": "(params, learning_rate, momentum, weight_decay=0.0, loss_scale=1.0, use_nesterov=False)",
+    "muon": (
+        "(params, learning_rate=0.02, momentum=0.95, nesterov=True, ns_steps=5, "
+        "ns_coefficients=(3.4445, -4.775, 2.0315), weight_decay=0.0, orthogonal=True, match_adamw=False, "
+        "adamw_scale=0.015, adamw_beta1=0.9, adamw_beta2=0.95, adamw_eps=1e-08, loss_scale=1.0)"
+    ),
     "proximal_adagrad": (
         "(params, accum=0.1, learning_rate=0.001, l1=0.0, l2=0.0, use_locking=False, loss_scale=1.0, weight_decay=0.0)"
     ),

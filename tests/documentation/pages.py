@@ -61,7 +61,7 @@ _REFERENCE = (
     "ProximalAdagrad", "Adagrad", "thor", "AdaFactor",
 )  # fmt: skip
 # Those that came after it.
-_MODERN = ("AdamW", "Lion", "Adan")
+_MODERN = ("AdamW", "Lion", "Adan", "Muon")
 _COLUMNS = ("optimizer", "CPU, PyNative", "CPU, graph", "GPU", "Ascend", "sparse rows", "bfloat16", "state bytes")
 _NONE = "\N{EN DASH}"
 # The README's tables, by what stands in the marks before and after each.

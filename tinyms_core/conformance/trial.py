@@ -77,6 +77,7 @@ def make_params(workload: Workload, parameters: Mapping[str, Parameter]) -> list
             given["weight_decay"] = make_decay(group.decay)
         if group.centralize:
             given["grad_centralization"] = True
+        given.update(group.options)
         groups.append(given)
     if workload.order is not None:
         groups.insert(1, {"order_params": [parameters[name] for name in workload.order]})

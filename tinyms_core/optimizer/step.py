@@ -24,6 +24,7 @@ from tinyms_core.optimizer.addresses import (
     wait_for_queued_work,
 )
 from tinyms_core.optimizer.dtypes import dtype_name
+from tinyms_core.optimizer.groups import Options
 from tinyms_core.optimizer.sparse import SparseGradient, is_sparse, read_sparse
 from tinyms_core.optimizer.sparse_step import SparseStep
 
@@ -47,6 +48,7 @@ class ScalarGroup:
         decays: whether it applies.
         kind: their dtype.
         member: index of the first of them.
+        options: hyperparameters for which their group has values of its own.
     """
 
     rate: Any
@@ -55,6 +57,7 @@ class ScalarGroup:
     decays: bool
     kind: str
     member: int
+    options: Options = ()
 
     @property
     def wide(self) -> bool:
@@ -177,16 +180,18 @@ class HostStep:
     def _buckets_for(self, kinds: list[Any]) -> list[_Bucket]:
         """The kernel calls for gradients of these dtypes, laid out anew when the dtypes change."""
         if kinds != self._bucket_kinds:
-            members: dict[tuple[str, str], list[int]] = {}
+            members: dict[tuple[Options, str, str], list[int]] = {}
             for index, kind in enumerate(kinds):
                 if kind is not None:
-                    members.setdefault((self._kinds[index], dtype_name(kind) or ""), []).append(index)
-            self._buckets = [self._make_bucket(pair, indices) for pair, indices in members.items()]
+                    options = self._groups[self._group_of[index]].options
+                    members.setdefault((options, self._kinds[index], dtype_name(kind) or ""), []).append(index)
+            self._buckets = [self._make_bucket(*key, indices) for key, indices in members.items()]
             self._bucket_kinds = kinds
         return self._buckets
 
-    def _make_bucket(self, pair: tuple[str, str], members: list[int]) -> _Bucket:
-        kernel = self._factory(self._program, *pair)
+    def _make_bucket(self, options: Options, parameter: str, gradient: str, members: list[int]) -> _Bucket:
+        program = self._optimizer.program_for(options) if options else self._program
+        kernel = self._factory(program, parameter, gradient)
         return _Bucket(self._optimizer, kernel, members, [self._group_of[i] for i in members])
 
     def _scalars(self, step: int) -> tuple[list[dict[str, float]], dict[str, float]]:
@@ -200,7 +205,7 @@ class HostStep:
             if key not in rates:
                 rates[key] = group.rate.value(step, group.wide)
             decay = group.decay_value(step)
-            scalars = optimizer.current_hyperparameters(group.wide)
+            scalars = {**optimizer.current_hyperparameters(group.wide), **dict(group.options)}
             scalars.update(zip(SUPPLIED_SCALARS, (rates[key], step + 1, decay), strict=True))
             values = self._host(**{name: scalars[name] for name in program.scalars})
             scalars.update(zip(program.slots, values, strict=False))
