@@ -130,7 +130,7 @@ def check_order_params_invariant(subject: Subject) -> None:
     requirement=lambda can: bool(can.group_options),
     needs="declared group_options",
 )
-def check_group_options(subject: Subject) -> None:
+def check_options_per_group(subject: Subject) -> None:
     """A group's own hyperparameters apply to its own parameters, and one that is no good is refused with the group."""
     setting = subject.settings[0]
     options = own_options(subject.spec, dict(setting))

@@ -44,13 +44,13 @@ class ZeroDecayIgnored(SoundMomentum):
         super().__init__(groups, *arguments, **named)
 
 
-@planted("A group's own hyperparameter is ignored.", "group_options")
+@planted("A group's own hyperparameter is ignored.", "options_per_group")
 class GroupOptionIgnored(SoundFactor):
     def __init__(self, params: Any, *arguments: Any, **named: Any) -> None:
         super().__init__(without(params, "factor"), *arguments, **named)
 
 
-@planted("A group's own hyperparameter is the one of all groups.", "group_options")
+@planted("A group's own hyperparameter is the one of all groups.", "options_per_group")
 class GroupOptionForAll(SoundFactor):
     def __init__(self, params: Any, *arguments: Any, **named: Any) -> None:
         items = list(params)
@@ -58,7 +58,7 @@ class GroupOptionForAll(SoundFactor):
         super().__init__(without(items, "factor"), *arguments, **{**named, **({"factor": given[0]} if given else {})})
 
 
-@planted("A group's own hyperparameter is not checked.", "group_options")
+@planted("A group's own hyperparameter is not checked.", "options_per_group")
 class GroupOptionUnchecked(SoundFactor):
     @classmethod
     def _group_options(cls) -> Any:
