@@ -178,10 +178,11 @@ def test_a_rule_has_none():
         OfRule([parameter("w", [1.0])], learning_rate=0.5)
 
 
-@pytest.mark.parametrize("options", [("unknown",), ("learning_rate",)])
-def test_only_hyperparameters_of_its_own_are_declared(options):
+@pytest.mark.parametrize("option", ["unknown", "learning_rate", "loss_scale"])
+def test_only_hyperparameters_of_its_own_are_declared(option):
+    scaled = (*SPEC.hyperparameters, Hyperparameter("loss_scale", 1.0, "(0, inf)", kind="number"))
     with pytest.raises(InvalidSpecError, match=r"Capabilities\.group_options"):
-        replace(SPEC, capabilities=replace(SPEC.capabilities, group_options=options))
+        replace(SPEC, hyperparameters=scaled, capabilities=replace(SPEC.capabilities, group_options=(option,)))
 
 
 def test_state_that_is_kept_or_not_depends_on_no_group():

@@ -250,9 +250,11 @@ class OptimizerSpec(PlainFields):
                     # Memory is laid out once: of what groups decide, only shapes may depend on it.
                     allowed = self.defaults if field_name == "shaped_with" else self._of_all_groups
                     checks.check_choice(f"StateSlot.{field_name} of {slot.name!r}", named, allowed)
-        own = [h.name for h in self.hyperparameters if h.kind not in ("rate", "decay", "any") and not h.saved_as]
+        # Rates and decays are a group's in any case; the loss has one scale.
+        own = [h for h in self.hyperparameters if h.kind not in ("rate", "decay", "any") and not h.saved_as]
         for option in self.capabilities.group_options:
-            checks.check_choice("Capabilities.group_options", option, own)
+            allowed = tuple(h.name for h in own if h.name != "loss_scale")
+            checks.check_choice("Capabilities.group_options", option, allowed)
         for item in self.hyperparameters:
             if item.only_with:
                 flags = [other.name for other in self.hyperparameters if other.kind == "flag"]
