@@ -6,6 +6,9 @@ Code that imports from ``tinyms.optimizers`` changes that one import:
 >>> Adam.__name__, Momentum.__name__
 ('Adam', 'Momentum')
 
+It holds the names of the reference and no others, so that it means the same wherever it stands in for that module,
+also behind a ``*``; what the reference has not is asked for by name: ``tinyms_core.get_optimizer("adamw")``.
+
 Importing this module imports no plugin, neither MindSpore nor numba.
 """
 

@@ -134,3 +134,9 @@ def _install(folder: Path, distribution: str, source: str) -> None:
     (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
     (information / "entry_points.txt").write_text(f"[{ENTRY_POINT_GROUP}]\n{module} = {module}\n")
     (folder / f"{module}.py").write_text(source)
+
+
+def test_info_says_which_shape_depends_on_a_flag(run):
+    result = run("info", "muon")
+    assert result.exit_code == 0, result.output
+    assert "without orthogonal" in " ".join(result.output.split())

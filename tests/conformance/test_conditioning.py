@@ -1,4 +1,4 @@
-"""What the kit allows where rounding alone moves the numbers: nothing more than usual for all but one optimizer."""
+"""What the kit allows where rounding alone moves the numbers: nothing more than usual for all but two optimizers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from tinyms_core.conformance.runner import subject_of
 from tinyms_core.registry import optimizer_info
 
 # Where the allowance is more than the tolerance, and how many times. Centered, a root of the difference of two
-# moving averages is divided by; "" is the parameter itself.
-ABOVE_THE_TOLERANCE = {("rmsprop", "buffer"): 5.0, ("rmsprop", ""): 2.0}
+# moving averages is divided by; "" is the parameter itself. Adan's average is of differences between gradients, in
+# which much of two numbers that are nearly equal cancels; its parameters do not show it.
+ABOVE_THE_TOLERANCE = {("rmsprop", "buffer"): 5.0, ("rmsprop", ""): 2.0, ("adan", "d"): 4.0}
 
 # Where it is a little more by chance: of 63 elements in 8 draws, one is moved the same way in nearly all of 20 steps.
 BY_CHANCE = {("sound_relative", ""): 1.1}

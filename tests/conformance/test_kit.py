@@ -67,6 +67,7 @@ CONTRACT = [
     "group_rate",
     "group_decay",
     "ungrouped_equals_grouped",
+    "options_per_group",
     "order_params_invariant",
     "constant_schedule_equals_float",
     "rate_forms",

@@ -1,4 +1,4 @@
-"""Each optimizer's constructor takes what the reference's does: names, order and defaults."""
+"""Each optimizer's constructor takes what is documented, the reference's where it has it: names, order, defaults."""
 
 from __future__ import annotations
 
@@ -24,6 +24,14 @@ SIGNATURES = {
         "use_locking=False, use_nesterov=False, weight_decay=0.0, loss_scale=1.0)"
     ),
     "adam_weight_decay": "(params, learning_rate=0.001, beta1=0.9, beta2=0.999, eps=1e-06, weight_decay=0.0)",
+    "adamw": (
+        "(params, learning_rate=0.001, beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.01, amsgrad=False, "
+        "loss_scale=1.0)"
+    ),
+    "adan": (
+        "(params, learning_rate=0.001, beta1=0.98, beta2=0.92, beta3=0.99, eps=1e-08, weight_decay=0.0, "
+        "no_prox=False, loss_scale=1.0)"
+    ),
     "ftrl": (
         "(params, initial_accum=0.1, learning_rate=0.001, lr_power=-0.5, l1=0.0, l2=0.0, "
         "use_locking=False, loss_scale=1.0, weight_decay=0.0)"
@@ -34,7 +42,13 @@ SIGNATURES = {
         "(params, learning_rate=0.001, beta1=0.9, beta2=0.999, eps=1e-08, "
         "use_locking=False, use_nesterov=False, weight_decay=0.0, loss_scale=1.0)"
     ),
+    "lion": "(params, learning_rate=0.0001, beta1=0.9, beta2=0.99, weight_decay=0.0, loss_scale=1.0)",
     "momentum": "(params, learning_rate, momentum, weight_decay=0.0, loss_scale=1.0, use_nesterov=False)",
+    "muon": (
+        "(params, learning_rate=0.02, momentum=0.95, nesterov=True, ns_steps=5, "
+        "ns_coefficients=(3.4445, -4.775, 2.0315), weight_decay=0.0, orthogonal=True, match_adamw=False, "
+        "adamw_scale=0.015, adamw_beta1=0.9, adamw_beta2=0.95, adamw_eps=1e-08, loss_scale=1.0)"
+    ),
     "proximal_adagrad": (
         "(params, accum=0.1, learning_rate=0.001, l1=0.0, l2=0.0, use_locking=False, loss_scale=1.0, weight_decay=0.0)"
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tinyms_core.conformance import list_checks
@@ -74,15 +75,18 @@ _REFERENCE = (
     "Momentum", "LARS", "Adam", "AdamWeightDecay", "LazyAdam", "AdamOffload", "Lamb", "SGD", "FTRL", "RMSProp",
     "ProximalAdagrad", "Adagrad", "thor", "AdaFactor",
 )  # fmt: skip
+# Those that came after it.
+_MODERN = ("AdamW", "Lion", "Adan", "Muon")
 _COLUMNS = ("optimizer", "CPU, PyNative", "CPU, graph", "GPU", "Ascend", "sparse rows", "bfloat16", "state bytes")
 _NONE = "\N{EN DASH}"
-_BEGIN, _END = "<!-- optimizers: generated -->\n", "<!-- end of optimizers -->\n"
+# The README's tables, by what stands in the marks before and after each.
+_TABLES = {"optimizers": _REFERENCE, "modern optimizers": _MODERN}
 
 
-def optimizers_table() -> str:
-    """What each optimizer of the reference can do, as its specification and its kernels say."""
+def optimizers_table(names: Sequence[str]) -> str:
+    """What each optimizer can do, as its specification and its kernels say."""
     rows = [_COLUMNS, ("---",) * len(_COLUMNS)]
-    for name in _REFERENCE:
+    for name in names:
         try:
             rows.append(_row(name, optimizer_info(name)))
         except UnknownOptimizerError:
@@ -123,12 +127,16 @@ def _state_bytes(spec: OptimizerSpec) -> str:
 
 
 def readme() -> str:
-    """The README, with the table of optimizers between its marks as it should be."""
-    before, begin, rest = README.read_text(encoding="utf-8").partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if not (begin and end):
-        raise ValueError(f"README.md must have the marks {_BEGIN.strip()!r} and {_END.strip()!r}, each on a line")
-    return before + begin + optimizers_table() + end + after
+    """The README, with the tables of optimizers between their marks as they should be."""
+    text = README.read_text(encoding="utf-8")
+    for kind, names in _TABLES.items():
+        begin, end = f"<!-- {kind}: generated -->\n", f"<!-- end of {kind} -->\n"
+        before, found, rest = text.partition(begin)
+        _, found_end, after = rest.partition(end)
+        if not (found and found_end):
+            raise ValueError(f"README.md must have the marks {begin.strip()!r} and {end.strip()!r}, each on a line")
+        text = before + begin + optimizers_table(names) + end + after
+    return text
 
 
 PAGES = {DOCS / "reference" / "conformance.md": checks_page, README: readme}

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from tests.documentation import pages
 from tinyms_core.registry import optimizer_info
+from tinyms_core.registry.known import KNOWN_OPTIMIZERS
+from tinyms_core.registry.names import fold
+
+ALL = (*pages._REFERENCE, *pages._MODERN)
 
 
-def _rows() -> dict[str, list[str]]:
-    lines = pages.optimizers_table().splitlines()[2:]
+def _rows(names: Sequence[str] = ALL) -> dict[str, list[str]]:
+    lines = pages.optimizers_table(names).splitlines()[2:]
     return {cells[0]: cells[1:] for cells in ([cell.strip() for cell in line.strip("| ").split("|")] for line in lines)}
 
 
 def test_there_is_a_row_for_each_optimizer_of_the_reference() -> None:
-    assert len(_rows()) == 14
+    assert len(_rows(pages._REFERENCE)) == 14
 
 
-def test_what_is_not_installed_claims_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "_REFERENCE", ("no_such_optimizer",))
-    ((name, cells),) = _rows().items()
+def test_every_optimizer_of_this_project_has_a_row() -> None:
+    assert {fold(name) for name in ALL} == {fold(known.name) for known in KNOWN_OPTIMIZERS}
+
+
+def test_what_is_not_installed_claims_nothing() -> None:
+    ((name, cells),) = _rows(("no_such_optimizer",)).items()
     assert (name, cells[0]) == ("no_such_optimizer", "not yet")
     assert set(cells[1:]) == {"\N{EN DASH}"}
 

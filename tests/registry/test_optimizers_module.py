@@ -10,6 +10,8 @@ import pytest
 
 import tinyms_core
 from tinyms_core import optimizers
+from tinyms_core.registry.known import KNOWN_OPTIMIZERS
+from tinyms_core.registry.names import fold
 
 INSTALLED = [name for name in optimizers.NAMES if name in dir(optimizers)]
 
@@ -62,5 +64,11 @@ def test_importing_it_imports_nothing_heavy():
 
 
 def test_adamw_is_not_adam_weight_decay():
-    with pytest.raises(tinyms_core.UnknownOptimizerError, match="is not AdamWeightDecay, which has no bias correction"):
-        tinyms_core.get_optimizer("adamw")
+    assert tinyms_core.get_optimizer("adamw") is not tinyms_core.get_optimizer("adam_weight_decay")
+
+
+@pytest.mark.parametrize("known", KNOWN_OPTIMIZERS, ids=lambda known: known.name)
+def test_what_the_reference_has_not_is_asked_for_by_name(known):
+    found = tinyms_core.get_optimizer(known.name)
+    of_reference = fold(known.name) in {fold(name) for name in optimizers.NAMES}
+    assert hasattr(optimizers, found.__name__) is of_reference

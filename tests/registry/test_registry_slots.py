@@ -22,6 +22,16 @@ def test_a_slot_knows_its_shape_for_every_parameter(kind, matrix, batch, vector,
     assert found == [matrix, batch, vector, number]
 
 
+@pytest.mark.parametrize(("flag", "right"), [(True, (1,)), (False, (4, 5)), (None, (1,))])
+def test_a_slot_has_its_shape_with_its_flag_and_else_the_parameters(flag, right):
+    slot = StateSlot("s", "s", shape="unfactored", shaped_with="matrices")
+    values = {} if flag is None else {"matrices": flag}
+    assert slot.shape_for((4, 5), values) == right
+    assert slot.shape_for((7,), values) == (7,)
+    assert slot.applies_to((4, 5), values) == (flag is False)
+    assert slot.bytes_for((4, 5), "float32", values) == (80 if flag is False else 4)
+
+
 def test_names_in_checkpoints():
     assert StateSlot("s", "sizes").parameter_name("W") == "sizes.W"
     assert StateSlot("s", "sizes", separator="_").parameter_name("W") == "sizes_W"
@@ -50,7 +60,7 @@ def test_state_is_kept_where_its_argument_is_given(value, kept):
     assert slot.bytes_for((3,), "float32", {"momentum": value}) == (12 if kept else 0)
 
 
-@pytest.mark.parametrize("field", ["given", "halved"])
+@pytest.mark.parametrize("field", ["given", "halved", "shaped_with"])
 def test_a_slot_that_names_no_argument_is_refused(field):
     with pytest.raises(InvalidSpecError, match=rf"StateSlot\.{field} of 's'.*'momentun'"):
         OptimizerSpec("o", "m:C", state=(StateSlot("s", "s", **{field: "momentun"}),))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from tinyms_core.conformance.values import default_value, other_value
 from tinyms_core.conformance.workload import NO_RATE, Group, Workload
 from tinyms_core.registry.hyperparameters import Hyperparameter
 from tinyms_core.registry.specs import OptimizerSpec
@@ -39,6 +40,31 @@ def fitting(spec: OptimizerSpec, workload: Workload) -> Workload:
         return workload
     groups: tuple[Group, ...] = tuple(replace(group, rate=None) for group in workload.groups)
     return replace(workload, rate=NO_RATE, groups=groups)
+
+
+def own_options(spec: OptimizerSpec, values: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """For a group, values that it may have of its own: none of them those that the optimizer has.
+
+    Arguments:
+        spec: the optimizer's declaration.
+        values: its own hyperparameters.
+
+    Returns:
+        Names and values; without those that do not go with the rest.
+    """
+    known = {**spec.defaults, **values}
+    found: dict[str, Any] = {}
+    for declared in spec.hyperparameters:
+        if declared.name in spec.capabilities.group_options and declared.goes_with(known):
+            default = default_value(declared)
+            found[declared.name] = other_value(declared) if known[declared.name] == default else default
+    return tuple(found.items())
+
+
+def without_options(workload: Workload) -> Workload:
+    """The workload with the same hyperparameters for all groups."""
+    groups: tuple[Group, ...] = tuple(replace(group, options=()) for group in workload.groups)
+    return replace(workload, groups=groups)
 
 
 def sides(spec: OptimizerSpec) -> tuple[bool, ...]:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from tinyms_core.conformance.catalog import check
+from tinyms_core.conformance.combinations import own_options
 from tinyms_core.conformance.compare import require, require_same
+from tinyms_core.conformance.construction import refusal, require_named
 from tinyms_core.conformance.identity import require_equal
 from tinyms_core.conformance.numbers import require_golden
 from tinyms_core.conformance.subject import Subject
+from tinyms_core.conformance.values import bad_values
 from tinyms_core.conformance.workload import Group, Member, Rate, Workload
+from tinyms_core.registry.hyperparameters import Hyperparameter
 
 _DTYPES = ("float32", "bfloat16", "float64")
 _A, _B, _C = Member("a.weight", (6, 5)), Member("b.weight", (13,)), Member("c.weight", (3, 4))
+_D = Member("d.weight", (7, 3))
 
 
 def _decay(subject: Subject, value: float) -> tuple[float, ...] | None:
@@ -116,6 +122,42 @@ def check_order_params_invariant(subject: Subject) -> None:
         return
     for name, value in subject.history(replace(workload, order=None))[-1].parameters.items():
         require_same(value, expected[-1].parameters[name], f"{name} after 5 steps without order_params")
+
+
+@check(
+    "Groups and rates",
+    {"pynative": ("float32", "float64"), "graph": ("float32",)},
+    requirement=lambda can: bool(can.group_options),
+    needs="declared group_options",
+)
+def check_options_per_group(subject: Subject) -> None:
+    """A group's own hyperparameters apply to its own parameters, and one that is no good is refused with the group."""
+    setting = subject.settings[0]
+    options = own_options(subject.spec, dict(setting))
+    groups = (Group((_A, _B), options=options), Group((_C, _D)))
+    together = subject.plain(_A, grouped=True, groups=groups, hyperparameters=setting, steps=5)
+    require_golden(subject, together)
+    if subject.mode != "pynative":
+        return
+    found = subject.history(together)[-1].parameters
+    own = {**dict(setting), **dict(options)}
+    for members, values in (((_A, _B), tuple(own.items())), ((_C, _D), setting)):
+        alone = subject.history(subject.plain(*members, grouped=True, hyperparameters=values, steps=5))[-1]
+        for member in members:
+            what = f"{member.name} after 5 steps, in a group with hyperparameters of its own and alone"
+            require_same(found[member.name], alone.parameters[member.name], what)
+    for declared in subject.spec.hyperparameters:
+        if declared.name in dict(options):
+            _require_bad_options_refused(subject, together, declared)
+
+
+def _require_bad_options_refused(subject: Subject, workload: Workload, declared: Hyperparameter) -> None:
+    for wrong in bad_values(declared):
+        group = replace(workload.groups[1], options=((declared.name, wrong.value),))
+        bad = replace(workload, groups=(workload.groups[0], group))
+        what = f"{declared.name}={wrong.value!r} ({wrong.why}) in a group"
+        message = refusal(partial(subject.trial, bad), (wrong.error,), what)
+        require_named(message, ("group 1", declared.name), what)
 
 
 @check(

@@ -16,8 +16,8 @@ from tinyms_core.conformance.catalog import ONCE, CheckFailure, CheckSkipped, ch
 from tinyms_core.conformance.compare import require, require_same
 from tinyms_core.conformance.composite import configuration
 from tinyms_core.conformance.subject import Subject
-from tinyms_core.conformance.trial import Snapshot, Trial, make_arguments, make_step
-from tinyms_core.conformance.workload import Member
+from tinyms_core.conformance.trial import Snapshot, Trial, make_arguments, make_step, make_tensor
+from tinyms_core.conformance.workload import Member, Workload
 from tinyms_core.registry import api
 from tinyms_core.registry.errors import UnknownOptimizerError
 from tinyms_core.registry.probe import resolve
@@ -100,7 +100,7 @@ def _check_state(subject: Subject) -> None:
             for slot, held in trial.state_of(place.member.name).items():
                 seen.add(slot)
                 expected.add(held.name)
-                shape = slots[slot].shape_for(place.member.shape)
+                shape = slots[slot].shape_for(place.member.shape, dict(workload.hyperparameters))
                 built = tuple(held.shape)
                 require(built == shape, f"state {held.name!r} has shape {built}, declared {shape}")
                 start = slots[slot].initial
@@ -116,22 +116,29 @@ def _check_state(subject: Subject) -> None:
 
 
 def _check_layerwise(subject: Subject) -> None:
-    """One element's gradient changes other elements' steps exactly where that is declared."""
-    workload = subject.plain(Member("w", (40,)), steps=3)
-    results = []
-    for factor in (1.0, 3.0):
-        trial = subject.trial(workload, mode="pynative")
-        for _ in range(3):
-            gradient = trial.gradients()[0]
-            gradient[0] = gradient[0] * factor
-            trial.step([gradient])
-        results.append(trial.snapshot().parameters["w"][1:])
-    coupled = bool((results[0] != results[1]).any())
+    """One element's gradient changes other elements' steps, with some setting and shape, exactly where declared."""
+    coupled = any(
+        _is_coupled(subject, subject.plain(Member("w", shape), hyperparameters=setting, steps=3))
+        for shape in ((40,), (8, 5))
+        for setting in subject.settings
+    )
     require(
         coupled == subject.capabilities.layerwise,
         f"the capability layerwise is {subject.capabilities.layerwise}, but another element's gradient "
         f"{'changes' if coupled else 'does not change'} an element's step",
     )
+
+
+def _is_coupled(subject: Subject, workload: Workload) -> bool:
+    results = []
+    for factor in (1.0, 3.0):
+        trial = subject.trial(workload, mode="pynative")
+        for _ in range(3):
+            values = workload.gradients(trial.steps)["w"]
+            values.flat[0] *= factor
+            trial.step([make_tensor(values, subject.parameter_dtype)])
+        results.append(trial.snapshot().parameters["w"].ravel()[1:])
+    return bool((results[0] != results[1]).any())
 
 
 @check("Identity", ONCE)

@@ -22,7 +22,9 @@ _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 
 
-@check("Execution", {"pynative": ("float32",)})
+@check(
+    "Execution", {"pynative": ("float32",)}, requirement=lambda can: not can.workspace, needs="no declared workspace"
+)
 def check_no_parameter_sized_temporaries(subject: Subject) -> None:
     """A PyNative step on a large tensor needs less additional memory than a quarter of the tensor."""
     workload = subject.plain(Member("large.weight", _SHAPE))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyms_core.conformance.catalog import CheckSkipped, check
+from tinyms_core.conformance.combinations import without_options
 from tinyms_core.conformance.compare import require, require_parameter
 from tinyms_core.conformance.conditioning import Conditioning
 from tinyms_core.conformance.oracle import Oracle
@@ -143,9 +144,10 @@ def check_state_dtype_stable(subject: Subject) -> None:
     values = {**subject.spec.defaults, **dict(workload.hyperparameters)}
     for step, snapshot in enumerate(subject.history(workload)):
         for place in workload.places:
+            own = {**values, **dict(place.options)}
             for slot in subject.spec.state:
                 full = slot.parameter_name(place.member.name)
-                right = slot.dtype_for(place.member.shape, place.member.dtype, values)
+                right = slot.dtype_for(place.member.shape, place.member.dtype, own)
                 found = snapshot.dtypes.get(full, right)
                 require(found == right, f"after step {step} the state {full} is of {found}, not {right}")
 
@@ -170,7 +172,7 @@ def check_kernel_parity(subject: Subject) -> None:
                 kernels.append((status.spec.implementation_name, resolve(status.spec.implementation)))
     saved = frozenset(h.name for h in subject.spec.hyperparameters if h.saved_as)
     for index, setting in enumerate(subject.settings):
-        workload = subject.workload(index)
+        workload = without_options(subject.workload(index))
         for label, implementation in kernels:
             program: Any
             make: Any
@@ -219,7 +221,7 @@ def _compare_kernel(
             require_parameter(values, oracle.parameters[name], dtype, what)
             for slot in program.state:
                 kind = oracle.state_dtype(slots[slot], place)
-                held = _loaded(memory[slot][index], kind).reshape(slots[slot].shape_for(place.member.shape))
+                held = _loaded(memory[slot][index], kind).reshape(oracle.state_shape(slots[slot], place))
                 full = f"{label}: state {slots[slot].parameter_name(name)} after step {step + 1}"
                 require_parameter(held, oracle.state[name][slot], kind, full)
                 if kind in NARROW:

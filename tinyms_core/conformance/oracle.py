@@ -73,7 +73,7 @@ class Oracle:
     def _initial(self, slot: StateSlot, place: Place) -> Any:
         initial = slot.initial
         number = float(self._hyperparameters[initial]) if isinstance(initial, str) else float(initial)
-        return np.full(slot.shape_for(place.member.shape), number) if slot.per_parameter else number
+        return np.full(self.state_shape(slot, place), number) if slot.per_parameter else number
 
     def change_rates(self, workload: Workload) -> None:
         """Go on with the rates of another workload, of the same parameters."""
@@ -107,7 +107,7 @@ class Oracle:
                 lr=place.rate.at(self.steps, dtype),
                 t=self.steps + 1,
                 weight_decay=in_update,
-                **self.hyperparameters_for(dtype),
+                **{**self.hyperparameters_for(dtype), **dict(place.options)},
             )
         declared = sorted(self.state[name])
         if sorted(new_state) != declared:
@@ -117,8 +117,14 @@ class Oracle:
 
     def state_dtype(self, slot: StateSlot, place: Place) -> str:
         """The dtype in which the state of a parameter is stored."""
-        values = {**self._spec.defaults, **self._hyperparameters}
-        return slot.dtype_for(place.member.shape, place.member.dtype, values)
+        return slot.dtype_for(place.member.shape, place.member.dtype, self._values_at(place))
+
+    def state_shape(self, slot: StateSlot, place: Place) -> tuple[int, ...]:
+        """The shape of the state of a parameter."""
+        return slot.shape_for(place.member.shape, self._values_at(place))
+
+    def _values_at(self, place: Place) -> dict[str, Any]:
+        return {**self._spec.defaults, **self._hyperparameters, **dict(place.options)}
 
     def _stored(self, name: str, value: Any, place: Place) -> Any:
         """State as the next step reads it: rounded where it is stored in fewer bits than arithmetic has."""

@@ -108,7 +108,7 @@ def _workloads(subject: Subject) -> list[Workload]:
 
 @check("Sparse", _RUNS, requirement=lambda can: can.sparse == "exact", needs="declared exact sparse gradients")
 def check_sparse_equals_dense(subject: Subject) -> None:
-    """A step with rows is the dense step with zeros elsewhere; only rows that occur are decayed."""
+    """A step with rows is the dense step with zeros elsewhere; decay joins the gradient only in rows that occur."""
     for workload in _workloads(subject):
         _require_golden(subject, workload)
 
@@ -142,7 +142,7 @@ def check_duplicates_summed(subject: Subject) -> None:
     needs="declared sparse gradients and weight decay",
 )
 def check_decay_once_per_row(subject: Subject) -> None:
-    """Weight decay counts once for a row that occurs, however often, and not at all for the others."""
+    """Weight decay counts once for a row that occurs, however often, and in the others only as an exact update's."""
     workload = replace(_one_table(subject), decay=(0.5,))
     oracle = SparseOracle(subject.spec, workload)
     rows = Rows((3, 3, 3, 6), np.zeros((4, 5)))

@@ -10,7 +10,7 @@ from itertools import chain, combinations
 from typing import Any
 
 from tinyms_core.conformance.catalog import CheckFailure
-from tinyms_core.conformance.combinations import fitting, on_side, sides
+from tinyms_core.conformance.combinations import fitting, on_side, own_options, sides
 from tinyms_core.conformance.composite import make_oracle
 from tinyms_core.conformance.oracle import Oracle
 from tinyms_core.conformance.results import ANY
@@ -117,7 +117,8 @@ class Subject:
             Rate((0.015,)) if can.grouped_rates else None,
             (0.0,) if decays else None,
         )
-        plain = Group((Member("last.weight", (3, 5)), Member("last.beta", (11,))))
+        options = own_options(self.spec, dict(self.settings[setting]))
+        plain = Group((Member("last.weight", (3, 5)), Member("last.beta", (11,))), options=options)
         full = Workload(
             (convolution, dense, plain),
             rate=Rate(_RATES, "schedule") if can.dynamic_rates else Rate((0.02,)),

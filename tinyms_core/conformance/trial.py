@@ -81,6 +81,7 @@ def make_params(workload: Workload, parameters: Mapping[str, Parameter]) -> list
             given["weight_decay"] = make_decay(group.decay)
         if group.centralize:
             given["grad_centralization"] = True
+        given.update(group.options)
         groups.append(given)
     if workload.order is not None:
         groups.insert(1, {"order_params": [parameters[name] for name in workload.order]})
@@ -239,7 +240,9 @@ def free_optimizers() -> None:
 
 def compilations(optimizer: Any) -> int:
     """How many graphs MindSpore has compiled for functions in this process and for this optimizer."""
-    return len(ms_compile_cache) + len(optimizer.compile_cache)
+    # A direct call in graph mode compiles a Cell around the optimizer, which the base keeps.
+    cells = (optimizer, *getattr(optimizer, "_flat_steps", {}).values())
+    return len(ms_compile_cache) + sum(len(cell.compile_cache) for cell in cells)
 
 
 @contextlib.contextmanager

@@ -83,12 +83,14 @@ class Group:
         rate: its learning rate.
         decay: its weight decay, one number or one for each step.
         centralize: whether it asks for centralized gradients.
+        options: hyperparameters that it has values of its own for.
     """
 
     members: tuple[Member, ...]
     rate: Rate | None = None
     decay: tuple[float, ...] | None = None
     centralize: bool = False
+    options: tuple[tuple[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,12 +102,14 @@ class Place:
         rate: its learning rate.
         decay: its weight decay, one number or one for each step; 0 where none applies.
         centralize: whether its gradient is centralized.
+        options: hyperparameters that its group has values of its own for.
     """
 
     member: Member
     rate: Rate
     decay: tuple[float, ...]
     centralize: bool
+    options: tuple[tuple[str, Any], ...] = ()
 
     def decay_at(self, step: int) -> float:
         """The weight decay at a 0-based step."""
@@ -153,7 +157,7 @@ class Workload:
                 decay = self.decay if group.decay is None else group.decay
                 if self.filtered and not self.grouped and ("beta" in member.name or "gamma" in member.name):
                     decay = (0.0,)
-                found[member.name] = Place(full, group.rate or self.rate, decay, group.centralize)
+                found[member.name] = Place(full, group.rate or self.rate, decay, group.centralize, group.options)
                 if group.centralize and len(member.shape) == 1:
                     found[member.name] = replace(found[member.name], centralize=False)
         names = self.order if self.order is not None else tuple(found)

@@ -70,7 +70,7 @@ class ArrayKernel:
     def _step(self, shape: tuple[int, ...], row_length: int, addresses: list[int], scalars: list[float]) -> None:
         plan, update = self._plan, self._plan.update
         decay, scale, *values = scalars
-        shapes = [shape, shape, *(slot.shape_for(shape) for slot in plan.kept)]
+        shapes = [shape, shape, *(slot.shape_for(shape, plan.hyperparameters) for slot in plan.kept)]
         kinds = [*self._types, *(slot.dtype_for(shape, self._types[0], plan.hyperparameters) for slot in plan.kept)]
         stored = {
             name: (array_at(address, prod(own_shape), kind).reshape(own_shape), kind)

@@ -6,6 +6,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import mindspore
@@ -22,7 +23,7 @@ from tinyms_core.optimizer.distributed import broadcast_parameters
 from tinyms_core.optimizer.dtypes import DTYPES, dtype_name, wide_name
 from tinyms_core.optimizer.flat_step import flat_step, flattened
 from tinyms_core.optimizer.gradient_methods import GradientMethods
-from tinyms_core.optimizer.groups import Grouping, make_grouping, require_capabilities
+from tinyms_core.optimizer.groups import Grouping, Options, Take, make_grouping, require_capabilities
 from tinyms_core.optimizer.kernel_choice import check_target, choose_kernel
 from tinyms_core.optimizer.rate_methods import RateMethods
 from tinyms_core.optimizer.rates import FixedRate, NoRate, exhausted
@@ -110,7 +111,9 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         values = checked_hyperparameters(name, self._declared(), hyperparameters or {})
         scale = number(name, "loss_scale", loss_scale, "(0, inf)")
         rate = _checked_rate(name, self.spec, learning_rate, values)
-        grouping = make_grouping(name, parameters, rate, weight_decay, self.decays)
+        grouping = make_grouping(name, parameters, rate, weight_decay, self.decays, self._group_options())
+        for options in {setting.options for setting in grouping.settings}:
+            _require_together(name, self._declared(), {**values, **dict(options)})
         if self.spec is not None:
             require_capabilities(name, grouping, self.spec.capabilities)
         nn.Cell.__init__(self, auto_prefix=False)
@@ -231,11 +234,12 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         members: list[int] = []
         for index, (setting, kind) in enumerate(zip(self.settings, self._parameter_kinds, strict=True)):
             decay = id(setting.decay) if isinstance(setting.decay, nn.Cell) else setting.decay
-            key = (id(setting.rate), decay, setting.decays, kind)
+            key = (id(setting.rate), decay, setting.decays, kind, setting.options)
             if key not in found:
                 found[key] = len(groups)
+                rate_index = self.rate_index[index]
                 groups.append(
-                    ScalarGroup(setting.rate, self.rate_index[index], setting.decay, setting.decays, kind, index)
+                    ScalarGroup(setting.rate, rate_index, setting.decay, setting.decays, kind, index, setting.options)
                 )
             members.append(found[key])
         return members, groups
@@ -265,6 +269,14 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         kept = [s for s in slots if s.per_parameter and s.kept_with(self.hyperparameters)]
         return Plan(source, tuple(kept), self.hyperparameters, steps)
 
+    def program_for(self, options: Options) -> Program | Plan:
+        """What kernels are made from, for parameters whose group has hyperparameters of its own."""
+        program = self._program
+        assert program is not None
+        if not options or not isinstance(program, Plan):
+            return program
+        return replace(program, hyperparameters={**program.hyperparameters, **dict(options)})
+
     @property
     def _classic(self) -> bool:
         """Whether the class writes its own ``construct``."""
@@ -275,6 +287,23 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         if cls.spec is None:
             return ()
         return tuple(h for h in cls.spec.hyperparameters if h.name not in _OWN_ARGUMENTS)
+
+    @classmethod
+    def _group_options(cls) -> dict[str, Take]:
+        """What takes a group's own value, for each hyperparameter that may have one.
+
+        Raises:
+            InvalidSpecError: there are such, but the algorithm is no update.
+        """
+        if cls.spec is None or not cls.spec.capabilities.group_options:
+            return {}
+        owner, names = cls.spec.name, cls.spec.capabilities.group_options
+        if cls.update is None:
+            raise InvalidSpecError(
+                f"{owner}: the spec's capabilities have group_options={names}, which needs an 'update'; "
+                "hyperparameters of a rule are the same for all groups"
+            )
+        return {h.name: functools.partial(_taken_as, owner, h) for h in cls._declared() if h.name in names}
 
     # -- description ------------------------------------------------------------------------------
 
@@ -529,18 +558,21 @@ def checked_hyperparameters(
     for h in declared:
         if h.name not in given and h.required:
             raise TypeError(f"{owner}: the hyperparameter {h.name!r} is required")
-        value = given.get(h.name, h.default)
-        optional = value is None and h.default is None
-        values[h.name] = None if optional else _taken(owner, h, value)
-    for h in declared:
-        if not h.goes_with(values) and values[h.name] != h.default:
-            raise _contradiction(owner, h, values[h.name], values)
+        values[h.name] = _taken_as(owner, h, h.name, given.get(h.name, h.default))
+    _require_together(owner, declared, values)
     return values
 
 
-def _taken(owner: str, declared: Hyperparameter, value: Any) -> Any:
-    if declared.free:
+def _require_together(owner: str, declared: tuple[Hyperparameter, ...], values: Mapping[str, Any]) -> None:
+    for h in declared:
+        if not h.goes_with(values) and values[h.name] != h.default:
+            raise _contradiction(owner, h, values[h.name], values)
+
+
+def _taken_as(owner: str, declared: Hyperparameter, place: str, value: Any) -> Any:
+    """A hyperparameter's value, checked; errors call it by the place where it was given."""
+    if declared.free or (value is None and declared.default is None):
         return value
     if declared.kind == "floats":
-        return floats(owner, declared.name, value, declared.interval, len(declared.default))
-    return KINDS[declared.kind](owner, declared.name, value, declared.interval)
+        return floats(owner, place, value, declared.interval, len(declared.default))
+    return KINDS[declared.kind](owner, place, value, declared.interval)

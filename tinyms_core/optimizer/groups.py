@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import mindspore
@@ -14,6 +15,11 @@ from tinyms_core.optimizer.errors import InvalidGroupError
 from tinyms_core.optimizer.rates import FixedRate, NoRate, Rate, make_rate
 from tinyms_core.optimizer.validation import describe, flag, is_number, number
 from tinyms_core.registry.specs import Capabilities
+
+# Hyperparameters with values; in this form two of them can be compared and be keys.
+Options = tuple[tuple[str, Any], ...]
+# Takes a group's value of a hyperparameter, with its place for errors, or refuses it.
+Take = Callable[[str, Any], Any]
 
 KEYS = ("params", "lr", "weight_decay", "grad_centralization")
 ORDER = "order_params"
@@ -30,6 +36,7 @@ class Setting:
         decay: its weight decay, a float or a Cell of the step.
         decays: whether the decay applies to it.
         centralize: whether its gradient is centralized.
+        options: hyperparameters for which its group has values of its own, sorted by name.
     """
 
     parameter: Parameter
@@ -37,6 +44,7 @@ class Setting:
     decay: float | nn.Cell
     decays: bool
     centralize: bool
+    options: Options = ()
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,7 @@ def make_grouping(
     learning_rate: Any,
     weight_decay: Any,
     decays: Callable[[Parameter], bool],
+    options: Mapping[str, Take] = MappingProxyType({}),
 ) -> Grouping:
     """Read ``params`` once and give each parameter its setting.
 
@@ -73,6 +82,7 @@ def make_grouping(
         learning_rate: the optimizer's rate, for groups without one.
         weight_decay: the optimizer's decay, for groups without one.
         decays: which ungrouped parameters the decay applies to.
+        options: the hyperparameters that a group may have values of its own for, with what takes such a value.
 
     Returns:
         The grouping.
@@ -84,7 +94,7 @@ def make_grouping(
     decay = make_decay(owner, "weight_decay", weight_decay)
     items = _read(owner, "params", params)
     if all(isinstance(item, Mapping) for item in items):
-        return _from_groups(owner, items, rate, decay)
+        return _from_groups(owner, items, rate, decay, options)
     parameters = [_parameter(owner, f"params[{index}]", item) for index, item in enumerate(items)]
     _refuse_repetition(owner, [("params", p) for p in parameters])
     settings = tuple(Setting(p, rate, decay, _active(decay) and decays(p), False) for p in parameters)
@@ -189,7 +199,9 @@ def _refuse_repetition(owner: str, members: list[tuple[str, Parameter]]) -> None
         seen[parameter.name] = where
 
 
-def _from_groups(owner: str, items: list[Any], rate: Rate, decay: float | nn.Cell) -> Grouping:
+def _from_groups(
+    owner: str, items: list[Any], rate: Rate, decay: float | nn.Cell, options: Mapping[str, Take]
+) -> Grouping:
     settings: dict[str, Setting] = {}
     members: list[tuple[str, Parameter]] = []
     order: list[Parameter] | None = None
@@ -197,7 +209,7 @@ def _from_groups(owner: str, items: list[Any], rate: Rate, decay: float | nn.Cel
     grouped_rates = False
     for index, group in enumerate(items):
         where = f"group {index}"
-        _check_keys(owner, where, group)
+        _check_keys(owner, where, group, (*KEYS, *options))
         if ORDER in group:
             if order is not None:
                 raise ValueError(f"{owner}: {where} is a second dict with {ORDER!r}; there may be one")
@@ -222,6 +234,7 @@ def _from_groups(owner: str, items: list[Any], rate: Rate, decay: float | nn.Cel
         if "weight_decay" in group:
             group_decay = make_decay(owner, f"{where} ['weight_decay']", group["weight_decay"])
         centralize = flag(owner, f"{where} ['grad_centralization']", group.get("grad_centralization", False))
+        own = tuple((key, options[key](f"{where} ['{key}']", group[key])) for key in sorted(options) if key in group)
         for parameter in parameters:
             settings[parameter.name] = Setting(
                 parameter,
@@ -229,6 +242,7 @@ def _from_groups(owner: str, items: list[Any], rate: Rate, decay: float | nn.Cel
                 group_decay,
                 _active(group_decay),
                 centralize and _centralized(owner, where, parameter),
+                own,
             )
     if not settings:
         raise ValueError(f"{owner}: 'params' holds no group with parameters, only {ORDER!r}")
@@ -236,16 +250,16 @@ def _from_groups(owner: str, items: list[Any], rate: Rate, decay: float | nn.Cel
     return Grouping(chosen, True, grouped_rates, rate, source)
 
 
-def _check_keys(owner: str, where: str, group: Mapping[str, Any]) -> None:
+def _check_keys(owner: str, where: str, group: Mapping[str, Any], keys: Sequence[str]) -> None:
     if ORDER in group:
         if len(group) > 1:
             others = sorted(str(key) for key in group if key != ORDER)
             raise ValueError(f"{owner}: {where} has {ORDER!r} beside {others}; it must be alone in its dict")
         return
-    unknown = sorted(str(key) for key in group if key not in KEYS)
+    unknown = sorted(str(key) for key in group if key not in keys)
     if unknown:
         raise InvalidGroupError(
-            f"{owner}: {where} has the unknown key(s) {unknown}; allowed are {', '.join(KEYS)}, {ORDER}"
+            f"{owner}: {where} has the unknown key(s) {unknown}; allowed are {', '.join(keys)}, {ORDER}"
         )
     if "params" not in group:
         raise InvalidGroupError(f"{owner}: {where} has no 'params'; its keys are {sorted(group)}")

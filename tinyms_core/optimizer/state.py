@@ -26,10 +26,8 @@ def make_states(
     Returns:
         For each slot its Parameters, in the order of the settings, of the shapes and dtypes that the slot has.
     """
-    return {
-        slot.name: ParameterTuple([_state_of(setting.parameter, slot, hyperparameters) for setting in settings])
-        for slot in slots
-    }
+    own = [(setting.parameter, {**hyperparameters, **dict(setting.options)}) for setting in settings]
+    return {slot.name: ParameterTuple([_state_of(p, slot, values) for p, values in own]) for slot in slots}
 
 
 def make_scalar_states(slots: Sequence[StateSlot], hyperparameters: Mapping[str, Any]) -> dict[str, Parameter]:
@@ -52,5 +50,5 @@ def initial_value(slot: StateSlot, hyperparameters: Mapping[str, Any]) -> float:
 def _state_of(parameter: Parameter, slot: StateSlot, hyperparameters: Mapping[str, Any]) -> Parameter:
     shape = tuple(parameter.shape)
     kind = slot.dtype_for(shape, dtype_name(parameter.dtype) or "float32", hyperparameters)
-    data = np.full(slot.shape_for(shape), initial_value(slot, hyperparameters), dtype=kind)
+    data = np.full(slot.shape_for(shape, hyperparameters), initial_value(slot, hyperparameters), dtype=kind)
     return Parameter(Tensor(data), name=slot.parameter_name(parameter.name), requires_grad=False)

@@ -25,6 +25,7 @@ from tinyms_core.optimizer.addresses import (
     wait_for_queued_work,
 )
 from tinyms_core.optimizer.dtypes import dtype_name
+from tinyms_core.optimizer.groups import Options
 from tinyms_core.optimizer.sparse import SparseGradient, is_sparse, read_sparse
 from tinyms_core.optimizer.sparse_step import SparseStep
 
@@ -48,6 +49,7 @@ class ScalarGroup:
         decays: whether it applies.
         kind: their dtype.
         member: index of the first of them.
+        options: hyperparameters for which their group has values of its own.
     """
 
     rate: Any
@@ -56,6 +58,7 @@ class ScalarGroup:
     decays: bool
     kind: str
     member: int
+    options: Options = ()
 
     @property
     def wide(self) -> bool:
@@ -218,16 +221,18 @@ class HostStep:
     def _buckets_for(self, kinds: Sequence[Any], name_of: Callable[[Any], str | None]) -> list[_Bucket]:
         """The kernel calls for gradients of these dtypes, laid out anew when the dtypes change."""
         if kinds != self._bucket_kinds:
-            members: dict[tuple[str, str], list[int]] = {}
+            members: dict[tuple[Options, str, str], list[int]] = {}
             for index, kind in enumerate(kinds):
                 if kind is not None:
-                    members.setdefault((self._kinds[index], name_of(kind) or ""), []).append(index)
-            self._buckets = [self._make_bucket(pair, indices) for pair, indices in members.items()]
+                    options = self._groups[self._group_of[index]].options
+                    members.setdefault((options, self._kinds[index], name_of(kind) or ""), []).append(index)
+            self._buckets = [self._make_bucket(*key, indices) for key, indices in members.items()]
             self._bucket_kinds = kinds
         return self._buckets
 
-    def _make_bucket(self, pair: tuple[str, str], members: list[int]) -> _Bucket:
-        kernel = self._factory(self._program, *pair)
+    def _make_bucket(self, options: Options, parameter: str, gradient: str, members: list[int]) -> _Bucket:
+        program = self._optimizer.program_for(options) if options else self._program
+        kernel = self._factory(program, parameter, gradient)
         return _Bucket(self._optimizer, kernel, members, [self._group_of[i] for i in members])
 
     def _values_at(self, step: int) -> list[GroupValues]:
@@ -248,12 +253,12 @@ class HostStep:
         optimizer, program = self._optimizer, self._program
         named: list[dict[str, float]] = []
         results: tuple[float, ...] = ()
-        for group in values:
-            scalars = {**optimizer.hyperparameters, **group.hyperparameters}
-            scalars.update(zip(SUPPLIED_SCALARS, (group.rate, step + 1, group.decay), strict=True))
+        for group, own in zip(self._groups, values, strict=True):
+            scalars = {**optimizer.hyperparameters, **own.hyperparameters, **dict(group.options)}
+            scalars.update(zip(SUPPLIED_SCALARS, (own.rate, step + 1, own.decay), strict=True))
             results = self._host(**{name: scalars[name] for name in program.scalars})
             scalars.update(zip(program.slots, results, strict=False))
-            in_gradient = group.decay * optimizer.loss_scale if optimizer.decays_gradient else 0.0
+            in_gradient = own.decay * optimizer.loss_scale if optimizer.decays_gradient else 0.0
             scale = 1.0 / optimizer.loss_scale if optimizer.scales_gradient else 1.0
             scalars.update(zip(PREPROCESSING, (in_gradient, scale), strict=True))
             named.append(scalars)

@@ -116,15 +116,18 @@ class TracedStep(nn.Cell):
         )
         # Where each parameter's result is among those of all functions, one after the other.
         flat = [i for own in members for i in own]
-        self.traced_order = tuple(flat.index(i) for i in range(len(flat)))
+        places = {i: place for place, i in enumerate(flat)}
+        self.traced_order = tuple(places[i] for i in range(len(flat)))
 
     def _set_traced_update(self, plan: Plan, groups: list[Any]) -> None:
         """Lay out a written-out update: it takes the step's scalars as they are."""
         available = (*SUPPLIED_SCALARS, *self.saved_hyperparameters)
         inputs = (*plan.step_scalars, *plan.scalar_state.values())
         self.traced_scalars = TracedFunction(as_they_are)
-        self.traced_steps: Any = CellList([TracedUpdate(plan, self.wide_type)], auto_prefix=False)
-        self.traced_group_update = (0,) * len(groups)
+        variants = list(dict.fromkeys(group.options for group in groups))
+        updates = [TracedUpdate(self.program_for(options), self.wide_type) for options in variants]
+        self.traced_steps: Any = CellList(updates, auto_prefix=False)
+        self.traced_group_update = tuple(variants.index(group.options) for group in groups)
         self.traced_constants: tuple[Any, ...] = ()
         self.traced_input_order = tuple(available.index(name) for name in inputs)
         self.traced_step_slot_count = len(plan.step_scalars)

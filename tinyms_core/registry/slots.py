@@ -25,6 +25,7 @@ _OF_PARAMETER: Final[Mapping[str, tuple[Callable[[Shape], bool], Callable[[Shape
     }
 )
 _PLACEHOLDER: Final = (1,)
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 _WIDTHS: Final = MappingProxyType({"float16": 2, "float32": 4, "float64": 8})
 
 
@@ -47,6 +48,8 @@ class StateSlot(PlainFields):
             False. Empty for state that is always kept.
         halved: The flag with which the state is stored in float16, where it applies. Empty for state in the
             arithmetic's dtype.
+        shaped_with: The flag with which the state has the shape that ``shape`` says; without the flag it has the
+            parameter's. Empty for state of one shape in any case.
 
     Raises:
         InvalidSpecError: If a field cannot be; the message names it.
@@ -65,6 +68,7 @@ class StateSlot(PlainFields):
     separator: Literal[".", "_"] = "."
     given: str = ""
     halved: str = ""
+    shaped_with: str = ""
 
     def __post_init__(self) -> None:
         checks.check_identifier("StateSlot.name", self.name)
@@ -73,7 +77,7 @@ class StateSlot(PlainFields):
         check_initial("StateSlot.initial", self.initial)
         checks.check_choice("StateSlot.shape", self.shape, dict.fromkeys(("like", *SHARED, *_OF_PARAMETER)))
         checks.check_choice("StateSlot.separator", self.separator, (".", "_"))
-        for name in ("given", "halved"):
+        for name in ("given", "halved", "shaped_with"):
             if getattr(self, name) != "":
                 checks.check_identifier(f"StateSlot.{name}", getattr(self, name))
 
@@ -91,15 +95,23 @@ class StateSlot(PlainFields):
         """Return the checkpoint's name for the state of the parameter of a name."""
         return f"{self.prefix}{self.separator}{name}" if self.per_parameter else self.prefix
 
-    def applies_to(self, shape: Shape) -> bool:
+    def applies_to(self, shape: Shape, hyperparameters: Mapping[str, Any] = _NONE) -> bool:
         """Say whether a parameter of a shape uses the state, where it is not a placeholder."""
-        return not self.per_parameter or _OF_PARAMETER[self.shape][0](tuple(shape))
+        return not self.per_parameter or self._layout(hyperparameters)[0](tuple(shape))
 
-    def shape_for(self, shape: Shape) -> Shape:
-        """Return the shape of the state for a parameter of a shape."""
+    def shape_for(self, shape: Shape, hyperparameters: Mapping[str, Any] = _NONE) -> Shape:
+        """Return the shape of the state for a parameter of a shape, with values of the hyperparameters.
+
+        The values are only needed where the slot has a ``shaped_with``, which counts as set where it is left out.
+        """
         if not self.per_parameter:
             return SHARED[self.shape]
-        return _OF_PARAMETER[self.shape][1](tuple(shape)) if self.applies_to(shape) else _PLACEHOLDER
+        applies, shape_of = self._layout(hyperparameters)
+        return shape_of(tuple(shape)) if applies(tuple(shape)) else _PLACEHOLDER
+
+    def _layout(self, hyperparameters: Mapping[str, Any]) -> tuple[Callable[[Shape], bool], Callable[[Shape], Shape]]:
+        shaped = not self.shaped_with or hyperparameters.get(self.shaped_with, True)
+        return _OF_PARAMETER[self.shape if shaped else "like"]
 
     def kept_with(self, hyperparameters: Mapping[str, Any]) -> bool:
         """Say whether the state is kept with values of the hyperparameters."""
@@ -112,7 +124,7 @@ class StateSlot(PlainFields):
         It is float64 for parameters in float64 and float32 for all others, since sums of squares overflow or
         vanish in 16 bits; float16 where ``halved`` says so; float32 for what the whole optimizer shares.
         """
-        if self.halved and hyperparameters[self.halved] and self.applies_to(shape):
+        if self.halved and hyperparameters[self.halved] and self.applies_to(shape, hyperparameters):
             return "float16"
         return "float64" if dtype == "float64" and self.per_parameter else "float32"
 
@@ -120,4 +132,4 @@ class StateSlot(PlainFields):
         """Return the bytes of the state for a parameter of a shape and dtype."""
         if not self.kept_with(hyperparameters):
             return 0
-        return prod(self.shape_for(shape)) * _WIDTHS[self.dtype_for(shape, dtype, hyperparameters)]
+        return prod(self.shape_for(shape, hyperparameters)) * _WIDTHS[self.dtype_for(shape, dtype, hyperparameters)]

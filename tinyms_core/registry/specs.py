@@ -53,6 +53,9 @@ class Capabilities(PlainFields):
         layerwise: Whether a step needs a number computed over a whole tensor.
         decay_filter: Which ungrouped parameters weight decay applies to: ``"names"`` spares those with ``beta`` or
             ``gamma`` in their names, ``"all"`` spares none.
+        workspace: Whether a step needs memory of a parameter's size while it runs, as products of matrices do.
+        group_options: Hyperparameters that a group may have values of its own for, under their names. The optimizer's
+            algorithm has to be an `Update`.
 
     Raises:
         InvalidSpecError: If a field cannot be; the message names it.
@@ -70,6 +73,8 @@ class Capabilities(PlainFields):
     consumes_network: bool = False
     layerwise: bool = False
     decay_filter: Literal["names", "all"] = "names"
+    workspace: bool = False
+    group_options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         checks.check_choice("Capabilities.sparse", self.sparse, ("exact", "lazy", "none"))
@@ -83,6 +88,7 @@ class Capabilities(PlainFields):
             "wraps_optimizer",
             "consumes_network",
             "layerwise",
+            "workspace",
         ):
             checks.check_flag(f"Capabilities.{name}", getattr(self, name))
         if self.layerwise and self.sparse != "none":
@@ -91,6 +97,7 @@ class Capabilities(PlainFields):
             )
         for name, choices in (("dtypes", DTYPES), ("modes", MODES)):
             _freeze(self, name, partial(checks.check_choice, choices=choices), empty=False)
+        _freeze(self, "group_options", checks.check_identifier)
 
 
 @dataclass(frozen=True)
@@ -238,10 +245,17 @@ class OptimizerSpec(PlainFields):
         ):
             checks.check_tuple(f"OptimizerSpec.{subject}", values, checks.check_text)
         for slot in self.state:
-            for field_name in ("initial", "given", "halved"):
+            for field_name in ("initial", "given", "halved", "shaped_with"):
                 named = getattr(slot, field_name)
                 if isinstance(named, str) and named:
-                    checks.check_choice(f"StateSlot.{field_name} of {slot.name!r}", named, self.defaults)
+                    # Memory is laid out once: of what groups decide, only shapes may depend on it.
+                    allowed = self.defaults if field_name == "shaped_with" else self._of_all_groups
+                    checks.check_choice(f"StateSlot.{field_name} of {slot.name!r}", named, allowed)
+        # Rates and decays are a group's in any case; the loss has one scale.
+        own = [h for h in self.hyperparameters if h.kind not in ("rate", "decay", "any") and not h.saved_as]
+        for option in self.capabilities.group_options:
+            allowed = tuple(h.name for h in own if h.name != "loss_scale")
+            checks.check_choice("Capabilities.group_options", option, allowed)
         for item in self.hyperparameters:
             if item.only_with:
                 flags = [other.name for other in self.hyperparameters if other.kind == "flag"]
@@ -259,6 +273,11 @@ class OptimizerSpec(PlainFields):
     def defaults(self) -> Mapping[str, Any]:
         """Each hyperparameter's default value, or ``REQUIRED``, by its name."""
         return MappingProxyType({item.name: item.default for item in self.hyperparameters})
+
+    @property
+    def _of_all_groups(self) -> tuple[str, ...]:
+        """The hyperparameters that are the same for all groups."""
+        return tuple(name for name in self.defaults if name not in self.capabilities.group_options)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from mindspore.nn.learning_rate_schedule import LearningRateSchedule
 
 from tests.conformance.defects.planting import planted
-from tests.conformance.defects.sound import SoundAdam, SoundMomentum
+from tests.conformance.defects.sound import SoundAdam, SoundFactor, SoundMomentum
 from tinyms_core.optimizer.rates import ListedRate
 
 
@@ -42,6 +42,27 @@ class ZeroDecayIgnored(SoundMomentum):
             for item in params
         ]
         super().__init__(groups, *arguments, **named)
+
+
+@planted("A group's own hyperparameter is ignored.", "options_per_group")
+class GroupOptionIgnored(SoundFactor):
+    def __init__(self, params: Any, *arguments: Any, **named: Any) -> None:
+        super().__init__(without(params, "factor"), *arguments, **named)
+
+
+@planted("A group's own hyperparameter is the one of all groups.", "options_per_group")
+class GroupOptionForAll(SoundFactor):
+    def __init__(self, params: Any, *arguments: Any, **named: Any) -> None:
+        items = list(params)
+        given = [item["factor"] for item in items if isinstance(item, Mapping) and "factor" in item]
+        super().__init__(without(items, "factor"), *arguments, **{**named, **({"factor": given[0]} if given else {})})
+
+
+@planted("A group's own hyperparameter is not checked.", "options_per_group")
+class GroupOptionUnchecked(SoundFactor):
+    @classmethod
+    def _group_options(cls) -> Any:
+        return {"factor": lambda place, value: tuple(value) if isinstance(value, list) else value}
 
 
 @planted("In groups a rate is rounded to float16.", "ungrouped_equals_grouped")

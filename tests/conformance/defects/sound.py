@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from mindspore import ops
 
-from tinyms_core import Capabilities, Hyperparameter, Optimizer, OptimizerSpec, StateSlot, math, rule
+from tinyms_core import Capabilities, Hyperparameter, Optimizer, OptimizerSpec, StateSlot, Update, math, rule
+from tinyms_core.kernels.parts import by_rule
 
 
 @rule(state=("v",))
@@ -237,4 +239,68 @@ class SoundTrust(Optimizer):
         super().__init__(learning_rate, params, weight_decay, hyperparameters={"momentum": momentum})
 
 
-TWINS = (SoundMomentum, SoundAdam, SoundTrust)
+def lengthen(w: Any, g: Any, v: Any, lr: Any, momentum: Any, factor: Any) -> Any:
+    """Momentum whose steps are multiplied by a factor, as operators."""
+    v = ops.cast(momentum, w.dtype) * v + g
+    return w - ops.cast(lr * factor, w.dtype) * v, v
+
+
+@rule(state=("v",))
+def lengthen_by_rule(w, g, v, lr, momentum, factor):
+    """The same for the host."""
+    v = momentum * v + g
+    return w - lr * factor * v, v
+
+
+def lengthen_reference(
+    w: Any, g: Any, state: dict[str, Any], *, lr: float, t: int, weight_decay: float, momentum: float, factor: float
+) -> tuple[Any, dict[str, Any]]:
+    """The momentum with a factor in float64."""
+    velocity = momentum * state["v"] + g
+    return w - lr * factor * velocity, {"v": velocity}
+
+
+class SoundFactor(Optimizer):
+    r"""Momentum whose steps are multiplied by a factor, which a group may have of its own.
+
+    Arguments:
+        params: Parameters, or group dicts, also with ``factor``.
+        learning_rate: a rate >= 0.
+        momentum: a float in [0, 1).
+        factor: what steps are multiplied by, a float > 0.
+        weight_decay: L2 penalty, >= 0.
+
+    Raises:
+        TypeError: an argument of a wrong type.
+        ValueError: an argument out of range.
+    """
+
+    spec = OptimizerSpec(
+        name="sound_factor",
+        implementation=f"{__name__}:SoundFactor",
+        summary="Momentum whose steps are multiplied by a factor.",
+        reference="Sutskever et al., ICML 2013",
+        oracle=lengthen_reference,
+        hyperparameters=(
+            Hyperparameter("learning_rate", 0.1, kind="rate"),
+            Hyperparameter("momentum", 0.9, "[0, 1)"),
+            Hyperparameter("factor", 1.0, "(0, inf)"),
+            Hyperparameter("weight_decay", 0.0, kind="decay"),
+        ),
+        state=(StateSlot("v", prefix="factor_v"),),
+        capabilities=Capabilities(loss_scale=False, group_options=("factor",)),
+    )
+    update = Update(lengthen, state=("v",), host=by_rule(lengthen_by_rule))
+
+    def __init__(
+        self,
+        params: Any,
+        learning_rate: Any = 0.1,
+        momentum: float = 0.9,
+        factor: float = 1.0,
+        weight_decay: Any = 0.0,
+    ) -> None:
+        super().__init__(learning_rate, params, weight_decay, hyperparameters={"momentum": momentum, "factor": factor})
+
+
+TWINS = (SoundMomentum, SoundAdam, SoundTrust, SoundFactor)

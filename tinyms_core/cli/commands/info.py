@@ -87,6 +87,7 @@ def _state(spec: OptimizerSpec) -> Table:
     rows = []
     for slot in spec.state:
         only = f", only with {slot.given}" if slot.given else ""
+        only += f"; without {slot.shaped_with} like the parameter" if slot.shaped_with else ""
         rows.append((slot.name, slot.prefix, slot.initial, shapes[slot.shape] + only))
     size = f"{spec.state_bytes_per_element():g} bytes for each element of a float32 parameter"
     if any(slot.per_parameter and slot.shape != "like" for slot in spec.state):
