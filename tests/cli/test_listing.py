@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from textwrap import dedent
 
 import pytest
 
+from tinyms_core.cli.main import cli
 from tinyms_core.registry import ENTRY_POINT_GROUP, OptimizerRegistry, OptimizerSpec
 
 
@@ -191,6 +193,12 @@ def test_list_leaves_a_broken_plugin_out_with_a_line(run, use_registry, tmp_path
     assert result.stderr.startswith("warning: the plugin ")
     assert "it rained" in result.stderr
     assert "a [bold] one" in result.stdout
+
+
+def test_every_command_is_on_the_page_of_commands():
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
+    for name in cli.commands:
+        assert re.search(rf"^\| `{name}\b", page, re.MULTILINE), name
 
 
 def _install(folder: Path, distribution: str, source: str) -> None:

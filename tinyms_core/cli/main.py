@@ -12,6 +12,7 @@ from tinyms_core.cli.commands.check import check
 from tinyms_core.cli.commands.doctor import doctor
 from tinyms_core.cli.commands.info import info
 from tinyms_core.cli.commands.listing import list_command
+from tinyms_core.cli.commands.new import new
 from tinyms_core.cli.commands.train import train
 from tinyms_core.cli.errors import Group
 
@@ -22,7 +23,7 @@ _QUIET = "3"
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tinyms-optim")
 def cli() -> None:
-    """Look at, check, time and try the optimizers for MindSpore that are installed.
+    """Look at, check, time and try the optimizers for MindSpore that are installed, and begin one of your own.
 
     \b
     Examples:
@@ -30,6 +31,7 @@ def cli() -> None:
       tinyms-optim info lamb
       tinyms-optim train adam lamb
       tinyms-optim bench adam --shapes large
+      tinyms-optim new my_optimizer
 
     \b
     Exit status:
@@ -40,7 +42,7 @@ def cli() -> None:
     """
 
 
-for _command in (list_command, info, check, train, bench, doctor):
+for _command in (list_command, info, check, train, bench, new, doctor):
     cli.add_command(_command)
 
 
