@@ -94,13 +94,16 @@ def _matches(name: str, run: tuple[str, str], pattern: str) -> bool:
     return fnmatchcase(name, pattern) or fnmatchcase("-".join((name, *run)), pattern)
 
 
-def run_case(spec: OptimizerSpec, case: Case, expected: str = "") -> tuple[CheckResult, Exception | None]:
+def run_case(
+    spec: OptimizerSpec, case: Case, expected: str = "", make_subject: Callable[..., Subject] | None = None
+) -> tuple[CheckResult, Exception | None]:
     """Run one check in one mode with one dtype.
 
     Arguments:
         spec: the optimizer.
         case: the check, with mode and dtype.
         expected: why it is expected to fail; empty where it is not.
+        make_subject: makes the subject, as `subject_of` does, which it is when None.
 
     Returns:
         The result, and the exception behind a failure, expected or not.
@@ -112,7 +115,9 @@ def run_case(spec: OptimizerSpec, case: Case, expected: str = "") -> tuple[Check
     device = str(mindspore.get_context("device_target"))
     began = time.perf_counter()
     with measured() as precision:
-        status, reason, error = ("skipped", case.skip, None) if case.skip else _outcome(spec, case, device)
+        status, reason, error = (
+            ("skipped", case.skip, None) if case.skip else _outcome(spec, case, device, make_subject or subject_of)
+        )
     if expected and status == "failed":
         status, reason = "expected_failure", f"{expected} ({reason})"
     elif expected and status == "passed":
@@ -132,11 +137,13 @@ def run_case(spec: OptimizerSpec, case: Case, expected: str = "") -> tuple[Check
     return result, error
 
 
-def _outcome(spec: OptimizerSpec, case: Case, device: str) -> tuple[Status, str, Exception | None]:
+def _outcome(
+    spec: OptimizerSpec, case: Case, device: str, make_subject: Callable[..., Subject]
+) -> tuple[Status, str, Exception | None]:
     from tinyms_core.conformance.trial import execution_mode
 
     try:
-        subject = subject_of(spec, case.mode, case.dtype, device)
+        subject = make_subject(spec, case.mode, case.dtype, device)
         with execution_mode(case.mode):
             case.check.function(subject)
     except CheckSkipped as skipped:

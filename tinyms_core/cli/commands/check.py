@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 from rich.text import Text
 
 from tinyms_core.cli.errors import Command, CommandError, ExitStatus
+from tinyms_core.cli.foreign import check_foreign, peer_option
 from tinyms_core.cli.output import json_file_option, plain_table, progress_bar, tables_console, write_json
 from tinyms_core.registry.api import list_optimizers, optimizer_info
 from tinyms_core.registry.specs import DTYPES, MODES
@@ -30,6 +31,7 @@ _WILDCARDS: Final = "*?["
 @click.option("--dtype", "dtypes", type=click.Choice(DTYPES), multiple=True, help="Only with this dtype.")
 @click.option("--list", "only_list", is_flag=True, help="List the checks, and run none.")
 @click.option("-v", "--verbose", is_flag=True, help="A line also for each check that passed.")
+@peer_option
 @json_file_option
 @click.pass_context
 def check(
@@ -41,6 +43,7 @@ def check(
     dtypes: tuple[str, ...],
     only_list: bool,
     verbose: bool,
+    peer: str | None,
     json_file: str | None,
 ) -> None:
     """Hold each optimizer NAME to the contract, point by point.
@@ -49,6 +52,10 @@ def check(
     the end has a row each, with the number of checks and the largest errors against float64. The exit status is
     1 when a check fails.
 
+    With --peer the optimizers of another library are held to the semantics of ours, each in processes of its own:
+    first every option, dtype and mode by itself, then the checks with what has passed. Without a NAME these are all
+    that it has as well.
+
     \b
     Examples:
       tinyms-optim check adam
@@ -56,7 +63,20 @@ def check(
       tinyms-optim check lamb --json lamb.json
       tinyms-optim check --all -k golden
       tinyms-optim check --list
+      tinyms-optim check momentum ftrl --peer mindspore
     """
+    if peer is not None and not only_list:
+        if every and names:
+            raise click.UsageError(f"--all is for every optimizer; leave out {', '.join(names)}, or --all", ctx)
+        results = check_foreign(
+            [optimizer_info(name).name for name in names],
+            [_wildcard(pattern) for pattern in patterns],
+            modes,
+            dtypes,
+            verbose=verbose,
+            json_file=json_file,
+        )
+        _finish(ctx, results, json_file)
     from tinyms_core import conformance
 
     chosen = _chosen(conformance.list_checks(), patterns)
@@ -64,7 +84,7 @@ def check(
         _print_checks(chosen, json_file)
         return
     asked = _asked(ctx, names, every)
-    results: list[CheckResult] = []
+    results = []
     for name in asked:
         arguments: dict[str, Any] = {
             "checks": [entry.name for entry in chosen],
@@ -78,8 +98,14 @@ def check(
         results += found
     if len(asked) > 1:
         tables_console(json_file).print(conformance.overview_table(results))
+    _finish(ctx, results, json_file)
+
+
+def _finish(ctx: click.Context, results: Sequence[CheckResult], json_file: str | None) -> NoReturn:
+    from tinyms_core.conformance import to_json
+
     if json_file is not None:
-        write_json(conformance.to_json(results), json_file)
+        write_json(to_json(results), json_file)
     ctx.exit(ExitStatus.FAILED if any(result.failed for result in results) else ExitStatus.FINE)
 
 
@@ -102,11 +128,16 @@ def _chosen(checks: Sequence[Check], patterns: Sequence[str]) -> list[Check]:
 
     if not patterns:
         return list(checks)
-    wanted = [pattern if set(pattern) & set(_WILDCARDS) else f"*{pattern}*" for pattern in patterns]
+    wanted = [_wildcard(pattern) for pattern in patterns]
     for given, pattern in zip(patterns, wanted, strict=True):
         if not any(fnmatchcase(entry.name, pattern) for entry in checks):
             raise click.BadParameter(f"no check is like {given!r}; --list shows their names", param_hint="-k")
     return [entry for entry in checks if any(fnmatchcase(entry.name, pattern) for pattern in wanted)]
+
+
+def _wildcard(pattern: str) -> str:
+    """What a name must match whole, from what the user gives: a part of it, or wildcards."""
+    return pattern if set(pattern) & set(_WILDCARDS) else f"*{pattern}*"
 
 
 @contextmanager
