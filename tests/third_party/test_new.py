@@ -59,32 +59,26 @@ def test_the_kit_is_collected_whole(programs, written, run):
     assert output.count("test_conformance[") > 200
 
 
-class TestTutorial:
-    """The page's commands and its diff, in order."""
-
-    @pytest.fixture(scope="class")
-    def page(self):
-        return PAGE.read_text(encoding="utf-8")
-
-    def test_its_commands_run_and_its_diff_makes_lion(self, page, programs, run, install, tmp_path):
-        diff = re.search(r"^```diff\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[1]
-        added = [line for line in diff.splitlines() if line.startswith("+") and not line.startswith("+++")]
-        assert len(added) <= 40
-        assert f"{len(added)} lines" in page
-        folder = tmp_path
-        for command in re.findall(r"^\$ (.+)$", page, re.MULTILINE):
-            program, *arguments = shlex.split(command)
-            if program == "cd":
-                folder = folder / arguments[0]
-            elif program == "git":
-                (folder / "lion.diff").write_text(diff, encoding="utf-8")
-                subprocess.run([program, *arguments], cwd=folder, check=True)
-            elif arguments[:3] == ["-m", "pip", "install"]:
-                if "-e" in arguments:
-                    install(programs, "-e", folder / arguments[-1].partition("[")[0])
-            elif arguments[:2] == ["check", "lion_demo"] and len(arguments) == 2:
-                assert _checked(programs, run, "lion_demo", tmp_path / "report.json") == {"passed", "skipped"}
-            elif program != "source" and "venv" not in arguments:
-                run(programs / program, *arguments, cwd=folder, GLOG_v="3")
-        spec = json.loads(run(programs / "tinyms-optim", "info", "lion_demo", "--json"))
-        assert [argument["name"] for argument in spec["hyperparameters"]][1:3] == ["beta1", "beta2"]
+def test_the_tutorials_commands_run_and_its_diff_makes_lion(programs, run, install, tmp_path):
+    page = PAGE.read_text(encoding="utf-8")
+    diff = re.search(r"^```diff\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[1]
+    added = [line for line in diff.splitlines() if line.startswith("+") and not line.startswith("+++")]
+    assert len(added) <= 40
+    assert f"{len(added)} lines" in page
+    folder = tmp_path
+    for command in re.findall(r"^\$ (.+)$", page, re.MULTILINE):
+        program, *arguments = shlex.split(command)
+        if program == "cd":
+            folder = folder / arguments[0]
+        elif program == "git":
+            (folder / "lion.diff").write_text(diff, encoding="utf-8")
+            subprocess.run([program, *arguments], cwd=folder, check=True)
+        elif arguments[:3] == ["-m", "pip", "install"]:
+            if "-e" in arguments:
+                install(programs, "-e", f"{folder}/{arguments[-1]}")
+        elif arguments[:2] == ["check", "lion_demo"] and len(arguments) == 2:
+            assert _checked(programs, run, "lion_demo", tmp_path / "report.json") == {"passed", "skipped"}
+        elif program != "source" and "venv" not in arguments:
+            run(programs / program, *arguments, cwd=folder, GLOG_v="3")
+    spec = json.loads(run(programs / "tinyms-optim", "info", "lion_demo", "--json"))
+    assert [argument["name"] for argument in spec["hyperparameters"]][1:3] == ["beta1", "beta2"]
