@@ -11,6 +11,8 @@ import pytest
 
 from tinyms_core import conformance, list_optimizers
 from tinyms_core.conformance import CheckResult, list_checks
+from tinyms_core.examples import SignDescent
+from tinyms_core.registry import OptimizerRegistry
 
 
 def _result(status: str) -> CheckResult:
@@ -146,3 +148,81 @@ def test_bad_usage_is_said_before_anything_runs(run, arguments, message):
     result = run("check", *arguments)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+class TestPeer:
+    """`--peer`, with results that are stubs."""
+
+    @pytest.fixture
+    def asked(self, monkeypatch):
+        """What `run_foreign_checks` is asked; of each optimizer one probe fails."""
+        found: dict[str, dict[str, Any]] = {}
+
+        def run_foreign_checks(name: str, *, progress: Any, **named: Any) -> list[CheckResult]:
+            found[name] = named
+            failed = replace(
+                _result("failed"), check="option_l1", optimizer=f"mindspore.nn.{name}", reason="l1=0.05: wrong"
+            )
+            results = [failed, replace(failed, check="decay", status="passed", reason="")]
+            for result in results:
+                progress(result)
+            return results
+
+        monkeypatch.setattr("tinyms_core.conformance.foreign.run.run_foreign_checks", run_foreign_checks)
+        return found
+
+    def test_it_checks_those_of_mindspore_and_names_what_is_wrong(self, run, asked, tmp_path):
+        path = tmp_path / "report.json"
+        result = run("check", "ftrl", "--peer", "mindspore", "--json", str(path))
+        assert result.exit_code == 1, result.output
+        assert list(asked) == ["ftrl"]
+        assert asked["ftrl"] == {"checks": None, "modes": None, "dtypes": None}
+        assert "l1=0.05: wrong" in result.stdout
+        assert re.search(r"mindspore\.nn\.ftrl │\s+1 │\s+0 │\s+1 │ l1=0\.05", result.stdout), result.stdout
+        report = json.loads(path.read_text())
+        assert report["optimizers"] == ["mindspore.nn.ftrl"]
+        assert report["counts"]["failed"] == 1
+
+    def test_without_names_it_checks_all_that_mindspore_has(self, run, asked):
+        assert run("check", "--peer", "mindspore").exit_code == 1
+        assert len(asked) == 14
+        everything = dict(asked)
+        asked.clear()
+        assert run("check", "--all", "--peer", "mindspore").exit_code == 1
+        assert asked == everything
+
+    def test_options_choose_probes_and_checks(self, run, asked):
+        arguments = ("-k", "option_l1", "-k", "golden_*", "--mode", "graph", "--dtype", "float32")
+        assert run("check", "FTRL", "--peer", "mindspore", *arguments).exit_code == 1
+        assert asked["ftrl"] == {
+            "checks": ["*option_l1*", "golden_*"],
+            "modes": ("graph",),
+            "dtypes": ("float32",),
+        }
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["adamm"], "unknown optimizer 'adamm'"),
+            (["adam", "--all"], "leave out adam, or --all"),
+            (["adam", "-k", "no_such_probe"], "no check is like '*no_such_probe*'; there are"),
+        ],
+    )
+    def test_bad_usage_is_said_before_anything_runs(self, run, asked, arguments, message):
+        result = run("check", *arguments, "--peer", "mindspore")
+        assert result.exit_code == 2
+        assert message in result.stderr
+        assert not asked
+
+    def test_another_library_is_refused(self, run):
+        result = run("check", "adam", "--peer", "torch")
+        assert result.exit_code == 2
+        assert "'torch' is not 'mindspore'" in result.stderr
+
+    def test_what_mindspore_does_not_have_is_said(self, run, asked, use_registry):
+        registry = OptimizerRegistry(search_path=[], environment={})
+        registry.register(replace(SignDescent.spec, implementation=SignDescent))
+        with use_registry(registry):
+            result = run("check", "sign_descent", "--peer", "mindspore")
+        assert result.exit_code == 2
+        assert "mindspore.nn has no optimizer like 'sign_descent'" in result.stderr

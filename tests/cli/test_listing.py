@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from textwrap import dedent
 
 import pytest
 
+from tinyms_core.cli.main import cli
 from tinyms_core.registry import ENTRY_POINT_GROUP, OptimizerRegistry, OptimizerSpec
 
 
@@ -37,7 +39,9 @@ def test_list_says_when_nothing_matches(run):
     assert "No optimizers that match 'no-such-*'" in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["info", "adam"], ["doctor"], ["train", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["list"], ["info", "adam"], ["doctor"], ["train", "--help"], ["new", "--help"]]
+)
 def test_light_commands_import_neither_mindspore_nor_numba(arguments):
     script = f"""
         import sys
@@ -113,6 +117,70 @@ def test_doctor_works_with_a_broken_plugin_and_says_why(run, use_registry, tmp_p
     assert json.loads(listed.stdout)["plugins"][0]["status"] == "broken"
 
 
+_SPEC = "from tinyms_core import KernelSpec, OptimizerSpec, hookimpl\n"
+_HOOK = "@hookimpl\ndef tinyms_optimizers():\n    return [OptimizerSpec({name!r}, {implementation!r}{more})]\n"
+_KERNEL = (
+    "@hookimpl\ndef tinyms_kernels():\n"
+    "    return [KernelSpec('fine', 'GPU', 'collections:OrderedDict', requires=('no_such_module',))]\n"
+)
+
+
+def _plugin(name: str, implementation: str = "collections:OrderedDict", more: str = "") -> str:
+    return _SPEC + _HOOK.format(name=name, implementation=implementation, more=more)
+
+
+_PLUGINS = {
+    "acme-fine": (_plugin("fine") + _KERNEL, "ok", ""),
+    "acme-import": ("import no_such_module\n", "broken", "No module named 'no_such_module'"),
+    "acme-exit": ("raise SystemExit(7)\n", "broken", "SystemExit"),
+    "acme-syntax": ("def broken(:\n", "broken", "SyntaxError"),
+    "acme-hook": (_SPEC + "@hookimpl\ndef tinyms_optimisers():\n    return []\n", "broken", "tinyms_optimisers"),
+    "acme-spec": (_plugin("not a name"), "broken", "OptimizerSpec.name"),
+    "acme-contract": (_plugin("late", more=", contract='9.0'"), "broken", "'9.0'"),
+    "acme-absent": (_plugin("absent", "acme_absent_classes:Absent"), "broken", "'acme_absent_classes'"),
+    "acme-one": (_plugin("shared"), "conflict", "acme-two:shared"),
+    "acme-two": (_plugin("shared"), "conflict", "acme-one:shared"),
+    "acme-off": ("raise RuntimeError('imported')\n", "disabled", "TINYMS_OPTIM_BLOCK=acme-off"),
+}
+
+
+def test_doctor_tells_of_every_kind_of_trouble_at_once(run, use_registry, tmp_path, monkeypatch):
+    for distribution, (source, _, _) in _PLUGINS.items():
+        _install(tmp_path, distribution, source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    environment = {"TINYMS_OPTIM_BLOCK": "acme-off"}
+    with use_registry(OptimizerRegistry(search_path=[str(tmp_path)], environment=environment)):
+        result = run("doctor", "--json")
+        shown = run("doctor").stdout
+    assert result.exit_code == 1
+    report = json.loads(result.stdout)
+    assert report["switches"] == environment
+    found = {plugin["distribution"]: plugin for plugin in report["plugins"]}
+    assert {name: plugin["status"] for name, plugin in found.items()} == {
+        name: status for name, (_, status, _) in _PLUGINS.items()
+    }
+    for name, (_, _, reason) in _PLUGINS.items():
+        assert reason in found[name]["reason"]
+        assert name in shown
+        module = tmp_path / f"{name.replace('-', '_')}.py"
+        assert found[name]["location"] == str(module)
+        assert str(module) in shown
+    assert found["acme-fine"]["contracts"] == [report["contract"]]
+    (kernel,) = found["acme-fine"]["kernels"]
+    assert (kernel["available"], kernel["reason"]) == (False, "module 'no_such_module' is not installed")
+    assert "not available: module 'no_such_module' is not installed" in shown
+
+
+def test_doctor_is_well_with_what_was_switched_off(run, use_registry, tmp_path, monkeypatch):
+    _install(tmp_path, "acme-off", _PLUGINS["acme-off"][0])
+    monkeypatch.syspath_prepend(str(tmp_path))
+    environment = {"TINYMS_OPTIM_DISABLE_THIRD_PARTY": "1"}
+    with use_registry(OptimizerRegistry(search_path=[str(tmp_path)], environment=environment)):
+        result = run("doctor")
+    assert result.exit_code == 0
+    assert "TINYMS_OPTIM_DISABLE_THIRD_PARTY=1" in result.stdout
+
+
 @pytest.mark.filterwarnings("default::tinyms_core.registry.errors.PluginWarning")
 def test_list_leaves_a_broken_plugin_out_with_a_line(run, use_registry, tmp_path, monkeypatch):
     _install(tmp_path, "acme-worse", "raise RuntimeError('it rained')\n")
@@ -125,6 +193,12 @@ def test_list_leaves_a_broken_plugin_out_with_a_line(run, use_registry, tmp_path
     assert result.stderr.startswith("warning: the plugin ")
     assert "it rained" in result.stderr
     assert "a [bold] one" in result.stdout
+
+
+def test_every_command_is_on_the_page_of_commands():
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
+    for name in cli.commands:
+        assert re.search(rf"^\| `{name}\b", page, re.MULTILINE), name
 
 
 def _install(folder: Path, distribution: str, source: str) -> None:

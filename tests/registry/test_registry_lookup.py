@@ -380,6 +380,8 @@ def test_a_report_tells_everything_and_becomes_plain_data(installation):
         "reason": "",
         "names": ["good"],
         "kernels": [],
+        "contracts": ["1.0"],
+        "location": str(installation.path / "acme_good.py"),
     }
     assert report.to_dict()["kernels"][0]["spec"]["optimizer"] == "good"
 

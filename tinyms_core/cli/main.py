@@ -13,6 +13,7 @@ from tinyms_core.cli.commands.compare import compare
 from tinyms_core.cli.commands.doctor import doctor
 from tinyms_core.cli.commands.info import info
 from tinyms_core.cli.commands.listing import list_command
+from tinyms_core.cli.commands.new import new
 from tinyms_core.cli.commands.train import train
 from tinyms_core.cli.errors import Group
 
@@ -23,7 +24,7 @@ _QUIET = "3"
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tinyms-optim")
 def cli() -> None:
-    """Look at, check, time and try the optimizers for MindSpore that are installed.
+    """Look at, check, time and try the optimizers for MindSpore that are installed, and begin one of your own.
 
     \b
     Examples:
@@ -32,6 +33,7 @@ def cli() -> None:
       tinyms-optim train adam lamb
       tinyms-optim compare momentum thor
       tinyms-optim bench adam --shapes large
+      tinyms-optim new my_optimizer
 
     \b
     Exit status:
@@ -42,7 +44,7 @@ def cli() -> None:
     """
 
 
-for _command in (list_command, info, check, train, compare, bench, doctor):
+for _command in (list_command, info, check, train, compare, bench, new, doctor):
     cli.add_command(_command)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tinyms_core.conformance.catalog import Case, CheckFailure, CheckSkipped, all_runs, cases_for, list_checks
@@ -100,7 +101,11 @@ def _matches(name: str, run: tuple[str, str], pattern: str) -> bool:
 
 
 def run_case(
-    spec: OptimizerSpec, case: Case, expected: str = "", runs: Runs | None = None
+    spec: OptimizerSpec,
+    case: Case,
+    expected: str = "",
+    runs: Runs | None = None,
+    make_subject: Callable[..., Subject] | None = None,
 ) -> tuple[CheckResult, Exception | None]:
     """Run one check in one mode with one dtype.
 
@@ -109,6 +114,7 @@ def run_case(
         case: the check, with mode and dtype.
         expected: why it is expected to fail; empty where it is not.
         runs: what it shares with the optimizer's other cases; nothing when None.
+        make_subject: makes the subject, as `subject_of` does, which it is when None.
 
     Returns:
         The result, and the exception behind a failure, expected or not.
@@ -120,7 +126,8 @@ def run_case(
     device = str(mindspore.get_context("device_target"))
     began = time.perf_counter()
     with measured() as precision:
-        status, reason, error = ("skipped", case.skip, None) if case.skip else _outcome(spec, case, device, runs)
+        make = make_subject or partial(subject_of, runs=runs)
+        status, reason, error = ("skipped", case.skip, None) if case.skip else _outcome(spec, case, device, make)
     if expected and status == "failed":
         status, reason = "expected_failure", f"{expected} ({reason})"
     elif expected and status == "passed":
@@ -140,11 +147,13 @@ def run_case(
     return result, error
 
 
-def _outcome(spec: OptimizerSpec, case: Case, device: str, runs: Runs | None) -> tuple[Status, str, Exception | None]:
+def _outcome(
+    spec: OptimizerSpec, case: Case, device: str, make_subject: Callable[..., Subject]
+) -> tuple[Status, str, Exception | None]:
     from tinyms_core.conformance.trial import execution_mode, free_optimizers
 
     try:
-        subject = subject_of(spec, case.mode, case.dtype, device, runs)
+        subject = make_subject(spec, case.mode, case.dtype, device)
         if case.mode == "graph":
             free_optimizers()
         with execution_mode(case.mode):

@@ -103,7 +103,8 @@ def _loaded(stored: Array, kind: str) -> Array:
     """Values of a storage type; bfloat16, which numpy lacks, is the upper half of a float32."""
     if kind != "bfloat16":
         return stored
-    return np.asarray((stored.astype(np.uint32) << 16).view(np.float32))
+    # Of an array without dimensions numpy makes a number, whose type a plain 16 would widen.
+    return np.asarray((stored.astype(np.uint32) << np.uint32(16)).view(np.float32))
 
 
 def _storable(value: Any, kind: str) -> Array:

@@ -70,6 +70,28 @@ def module_exists(name: str) -> bool:
     return True
 
 
+def module_location(name: str) -> str:
+    """Say where the package of a module is, without importing it.
+
+    Arguments:
+        name: The dotted name.
+
+    Returns:
+        The folder of a package, the file of a module that is none; empty where there is no such.
+
+    Example:
+        >>> module_location("no_such_module.part")
+        ''
+    """
+    top = name.partition(".")[0]
+    module = sys.modules.get(top)
+    spec = getattr(module, "__spec__", None) if module is not None else _find_spec(top, None) if top else None
+    if spec is None:
+        return ""
+    folders = list(spec.submodule_search_locations or ())
+    return str(folders[0] if folders else spec.origin or "")
+
+
 def kernel_status(spec: KernelSpec) -> KernelStatus:
     """Say whether a kernel's modules are installed.
 

@@ -11,7 +11,7 @@ from tinyms_core.registry.discovery import Plugin
 from tinyms_core.registry.errors import CONTAINED, describe
 from tinyms_core.registry.names import fold
 from tinyms_core.registry.plain import PlainFields
-from tinyms_core.registry.probe import module_exists
+from tinyms_core.registry.probe import module_exists, module_location
 from tinyms_core.registry.specs import KernelStatus, OptimizerSpec
 
 
@@ -30,6 +30,8 @@ class PluginReport(PlainFields):
         reason: Why; empty where it is ok.
         names: The names of its optimizers, as far as they are known.
         kernels: Its kernels, also those for optimizers that are not installed.
+        contracts: The versions of the contract that its optimizers were written for.
+        location: The file or folder of its module; empty where it is not found.
     """
 
     distribution: str
@@ -41,6 +43,8 @@ class PluginReport(PlainFields):
     reason: str
     names: tuple[str, ...]
     kernels: tuple[KernelStatus, ...]
+    contracts: tuple[str, ...]
+    location: str
 
 
 def plugin_reports(plugins: Sequence[Plugin], catalog: Catalog) -> list[PluginReport]:
@@ -68,6 +72,8 @@ def _report(plugin: Plugin, catalog: Catalog) -> PluginReport:
         plugin.reason,
         plugin.names,
         tuple(catalog.status_of(kernel) for kernel in plugin.kernels),
+        tuple(dict.fromkeys(spec.contract for spec in plugin.optimizers)),
+        _location(plugin),
     )
     if plugin.status != "ok":
         return report
@@ -81,6 +87,15 @@ def _report(plugin: Plugin, catalog: Catalog) -> PluginReport:
     if contested:
         return replace(report, status="conflict", stage="conflict", reason=" ".join(contested))
     return report
+
+
+def _location(plugin: Plugin) -> str:
+    """Where a plugin's module is, or would be imported from, without importing it."""
+    try:
+        return module_location(plugin.value.partition(":")[0])
+    except CONTAINED:
+        # What goes wrong while looking for it is what its status and reason are about.
+        return ""
 
 
 def _missing_implementation(spec: OptimizerSpec) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 from rich.text import Text
 
 from tinyms_core.cli.errors import Command, CommandError, ExitStatus
+from tinyms_core.cli.foreign import check_foreign, peer_option
 from tinyms_core.cli.output import json_file_option, plain_table, progress_bar, tables_console, write_json
 from tinyms_core.registry.api import list_optimizers, optimizer_info
 from tinyms_core.registry.specs import DTYPES, MODES
@@ -32,6 +33,7 @@ _WILDCARDS: Final = "*?["
 @click.option("--seed", type=int, help="Of the random scenarios; without it they are always the same.")
 @click.option("--list", "only_list", is_flag=True, help="List the checks, and run none.")
 @click.option("-v", "--verbose", is_flag=True, help="A line also for each check that passed.")
+@peer_option
 @json_file_option
 @click.pass_context
 def check(
@@ -45,6 +47,7 @@ def check(
     seed: int | None,
     only_list: bool,
     verbose: bool,
+    peer: str | None,
     json_file: str | None,
 ) -> None:
     """Hold each optimizer NAME to the contract, point by point.
@@ -58,6 +61,10 @@ def check(
     --mode says otherwise; each step is compared with float64. Of what fails the smallest scenario is shown. It
     needs hypothesis.
 
+    With --peer the optimizers of another library are held to the semantics of ours, each in processes of its own:
+    first every option, dtype and mode by itself, then the checks with what has passed. Without a NAME these are all
+    that it has as well.
+
     \b
     Examples:
       tinyms-optim check adam
@@ -66,7 +73,20 @@ def check(
       tinyms-optim check --all -k golden
       tinyms-optim check adam --fuzz 500 --seed 7
       tinyms-optim check --list
+      tinyms-optim check momentum ftrl --peer mindspore
     """
+    if peer is not None and not only_list:
+        if every and names:
+            raise click.UsageError(f"--all is for every optimizer; leave out {', '.join(names)}, or --all", ctx)
+        results = check_foreign(
+            [optimizer_info(name).name for name in names],
+            [_wildcard(pattern) for pattern in patterns],
+            modes,
+            dtypes,
+            verbose=verbose,
+            json_file=json_file,
+        )
+        _finish(ctx, results, json_file)
     from tinyms_core import conformance
 
     _check_fuzzing(ctx, examples, seed, patterns, dtypes)
@@ -85,8 +105,14 @@ def check(
         results += found
     if len(asked) > 1:
         tables_console(json_file).print(conformance.overview_table(results))
+    _finish(ctx, results, json_file)
+
+
+def _finish(ctx: click.Context, results: Sequence[CheckResult], json_file: str | None) -> NoReturn:
+    from tinyms_core.conformance import to_json
+
     if json_file is not None:
-        write_json(conformance.to_json(results), json_file)
+        write_json(to_json(results), json_file)
     ctx.exit(ExitStatus.FAILED if any(result.failed for result in results) else ExitStatus.FINE)
 
 
@@ -149,11 +175,16 @@ def _chosen(checks: Sequence[Check], patterns: Sequence[str]) -> list[Check]:
 
     if not patterns:
         return list(checks)
-    wanted = [pattern if set(pattern) & set(_WILDCARDS) else f"*{pattern}*" for pattern in patterns]
+    wanted = [_wildcard(pattern) for pattern in patterns]
     for given, pattern in zip(patterns, wanted, strict=True):
         if not any(fnmatchcase(entry.name, pattern) for entry in checks):
             raise click.BadParameter(f"no check is like {given!r}; --list shows their names", param_hint="-k")
     return [entry for entry in checks if any(fnmatchcase(entry.name, pattern) for pattern in wanted)]
+
+
+def _wildcard(pattern: str) -> str:
+    """What a name must match whole, from what the user gives: a part of it, or wildcards."""
+    return pattern if set(pattern) & set(_WILDCARDS) else f"*{pattern}*"
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from tinyms_core.cli.versions import versions
 from tinyms_core.kernels.generated import CACHE_VARIABLE, cache_directory
 from tinyms_core.kernels.threads import thread_count
 from tinyms_core.registry.api import active_switches, diagnose
+from tinyms_core.registry.specs import CONTRACT_VERSION
 
 # What a user has to act upon; a plugin that was switched off is as the user wanted it.
 _TROUBLE = ("broken", "conflict")
@@ -24,7 +25,7 @@ _TROUBLE = ("broken", "conflict")
 @json_flag_option
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Report on this installation: versions, folders, plugins, kernels, switches, threads.
+    """Report on this installation: versions, contract, plugins and where they are, kernels, switches, threads.
 
     It works whatever plugins are broken, and ends with exit status 1 where something has to be repaired.
 
@@ -54,6 +55,7 @@ def examine() -> dict[str, Any]:
     return {
         "healthy": healthy and not any(plugin["status"] in _TROUBLE for plugin in plugins),
         "versions": found,
+        "contract": CONTRACT_VERSION,
         "cache": cache,
         "threads": thread_count(),
         "switches": active_switches(),
@@ -72,6 +74,7 @@ def _print(screen: Console, report: dict[str, Any]) -> None:
     grid = Table.grid(padding=(0, 2))
     for name, version in report["versions"].items():
         grid.add_row(name, Text(version or "not installed", style="" if version else "red"))
+    grid.add_row("contract", report["contract"])
     cache = report["cache"]
     grid.add_row("kernel cache", Text(f"{cache['folder']} (writable)" if cache["writable"] else cache["reason"]))
     grid.add_row("threads", str(report["threads"]))
@@ -80,12 +83,13 @@ def _print(screen: Console, report: dict[str, Any]) -> None:
     screen.print(grid)
     screen.print()
     screen.print(_plugins(report["plugins"]))
+    screen.print(_places(report["plugins"]))
     screen.print(_kernels(report["plugins"]))
 
 
 def _plugins(plugins: list[dict[str, Any]]) -> Table:
     table = plain_table("Plugins" if plugins else "Plugins: none installed")
-    for heading in ("distribution", "version", "entry point", "status", "optimizers", "reason"):
+    for heading in ("distribution", "version", "entry point", "contract", "status", "optimizers", "reason"):
         table.add_column(heading)
     for plugin in plugins:
         stage = f"at stage {plugin['stage']}: " if plugin["stage"] else ""
@@ -94,10 +98,21 @@ def _plugins(plugins: list[dict[str, Any]]) -> Table:
             Text(plugin["distribution"]),
             Text(plugin["version"]),
             Text(f"{plugin['entry_point']} = {plugin['value']}"),
+            Text(", ".join(plugin["contracts"])),
             Text(plugin["status"], style=style),
             Text(", ".join(plugin["names"])),
             Text(f"{stage}{plugin['reason']}"),
         )
+    return table
+
+
+def _places(plugins: list[dict[str, Any]]) -> Table:
+    """Folders by themselves: beside everything else they would fold every line."""
+    table = plain_table("Places")
+    for heading in ("distribution", "found in"):
+        table.add_column(heading, overflow="fold")
+    for plugin in plugins:
+        table.add_row(Text(plugin["distribution"]), Text(plugin["location"] or "not found"))
     return table
 
 
