@@ -78,7 +78,7 @@ def check(
     if peer is not None and not only_list:
         if every and names:
             raise click.UsageError(f"--all is for every optimizer; leave out {', '.join(names)}, or --all", ctx)
-        results = check_foreign(
+        foreign = check_foreign(
             [optimizer_info(name).name for name in names],
             [_wildcard(pattern) for pattern in patterns],
             modes,
@@ -86,7 +86,7 @@ def check(
             verbose=verbose,
             json_file=json_file,
         )
-        _finish(ctx, results, json_file)
+        _finish(ctx, foreign, json_file)
     from tinyms_core import conformance
 
     _check_fuzzing(ctx, examples, seed, patterns, dtypes)

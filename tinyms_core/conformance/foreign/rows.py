@@ -12,7 +12,7 @@ from tinyms_core.conformance.cells import RowStep
 from tinyms_core.conformance.construction import refusal
 from tinyms_core.conformance.identity import require_equal
 from tinyms_core.conformance.numbers import compare_with_oracle
-from tinyms_core.conformance.sparse import Rows, SparseOracle
+from tinyms_core.conformance.rows import Rows, SparseOracle
 from tinyms_core.conformance.subject import Subject
 from tinyms_core.conformance.trial import Trial, scratch_folder
 from tinyms_core.conformance.workload import Member, Workload
