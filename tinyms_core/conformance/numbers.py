@@ -17,6 +17,7 @@ from tinyms_core.conformance.rounding import NARROW, rounded
 from tinyms_core.conformance.subject import Subject
 from tinyms_core.conformance.trial import Snapshot
 from tinyms_core.conformance.workload import Place, Workload
+from tinyms_core.kernels.trampoline import withheld
 from tinyms_core.registry.probe import resolve
 from tinyms_core.registry.specs import DTYPES, MODES, OptimizerSpec
 
@@ -25,6 +26,10 @@ _GOLDEN = {
     "jit": ("float32", "bfloat16"),
     "graph": ("float32", "float16", "float64"),
 }
+
+
+# As many as a bias correction and a second state need to show.
+_OPERATOR_STEPS = 6
 
 
 @check("Numbers", _GOLDEN)
@@ -39,6 +44,23 @@ def check_golden_state(subject: Subject) -> None:
     """State follows the float64 oracle for 20 steps, with every option on and in both settings of each flag."""
     for workload in _workloads(subject):
         require_golden(subject, workload, parameters=False)
+
+
+@check("Numbers", {"graph": ("float32", "float64")})
+def check_operators_follow_oracle(subject: Subject) -> None:
+    """Where no kernel can run in a graph, the step of MindSpore's operators follows the float64 oracle too."""
+    workload = subject.workload(steps=_OPERATOR_STEPS)
+    with withheld():
+        trial = subject.trial(workload)
+    history = [trial.snapshot()]
+    for _ in range(workload.steps):
+        trial.step()
+        history.append(trial.snapshot())
+    oracle = subject.oracle(workload)
+    conditioning = Conditioning(subject, workload, tuple(history))
+    for snapshot in history[1:]:
+        oracle.step()
+        compare_with_oracle(subject.spec, oracle, workload, snapshot, True, True, conditioning)
 
 
 def _workloads(subject: Subject) -> list[Workload]:
