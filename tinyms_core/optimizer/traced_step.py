@@ -41,11 +41,6 @@ def repeated(value: Any, index: int) -> Any:
     return value
 
 
-def after(written: Any, index: int) -> Any:
-    """True, once something was written."""
-    return ops.depend(Tensor(True, mindspore.bool_), written)
-
-
 class TracedFunction(nn.Cell):
     """A generated function as a Cell."""
 
@@ -202,7 +197,10 @@ class TracedStep(nn.Cell):
         """A step of dense gradients: what is done for each parameter is mapped, not looped over."""
         self.traced_map(check_dense, self.parameters, gradients, self.traced_names)
         gradients = self.precondition(gradients)
-        if self.traced_on_host and self.traced_map(fits_host, gradients) == self.traced_all_fit:
+        # With a custom operator and a tuple as its result MindSpore runs a function under jit later than it is called,
+        # and the error of a step past the last listed rate would reach somebody else.
+        prompt = self.rate_limit == 0 or self.returns != "each"
+        if self.traced_on_host and prompt and self.traced_map(fits_host, gradients) == self.traced_all_fit:
             return self._traced_host_step(gradients)
         slots: Any = ()
         decays: Any = ()
@@ -243,7 +241,8 @@ class TracedStep(nn.Cell):
         written = self.traced_operator(*inputs, self.traced_who)
         # Of a tuple that something hangs on, MindSpore makes every tensor at run time.
         if self.returns == "each":
-            return self.traced_map(functional.partial(after, written), self.traced_group_of)
+            done = ops.depend(Tensor(True, mindspore.bool_), written)
+            return self.traced_map(functional.partial(repeated, done), self.traced_group_of)
         return written
 
     def _traced_counted(self, done: Any, values: Any) -> Any:

@@ -42,8 +42,8 @@ def new(name: str, kind: str, output: Path, author: str | None) -> None:
     Kinds:
       elementwise  a rule on one element, such as Adam's; sparse gradients come with it
       layerwise    a rule with norms of whole tensors, such as Lamb's
-      custom       an update of whole tensors, written out, such as AdaFactor's; as it begins, in numpy, it keeps all
-                   of the contract but for the memory of a step
+      custom       an update of whole tensors, written out, such as AdaFactor's; it begins in numpy, with a declared
+                   need of memory while it steps
 
     \b
     Examples:
