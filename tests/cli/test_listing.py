@@ -117,6 +117,15 @@ def test_doctor_works_with_a_broken_plugin_and_says_why(run, use_registry, tmp_p
     assert json.loads(listed.stdout)["plugins"][0]["status"] == "broken"
 
 
+@pytest.fixture(autouse=True)
+def forget_plugins(tmp_path):
+    """Take what a test's plugins imported out of ``sys.modules``, where other tests would find it."""
+    yield
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
 _SPEC = "from tinyms_core import KernelSpec, OptimizerSpec, hookimpl\n"
 _HOOK = "@hookimpl\ndef tinyms_optimizers():\n    return [OptimizerSpec({name!r}, {implementation!r}{more})]\n"
 _KERNEL = (

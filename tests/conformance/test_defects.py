@@ -13,6 +13,7 @@ import pytest
 from tests.conformance.defects import DEFECTS, TWINS, Defect
 from tests.conformance.defects.page import PAGE, defects_page
 from tinyms_core.conformance import list_checks, run_checks
+from tinyms_core.conformance.results import ANY
 from tinyms_core.registry import ENTRY_POINT_GROUP, register, unregister
 from tinyms_core.registry.probe import resolve
 
@@ -63,7 +64,7 @@ def test_sound_twin_passes(twin: Any) -> None:
         results += run_checks(twin.spec, checks=compiled, modes=("jit", "graph"))
     wrong = [f"{r.check} ({r.mode}, {r.dtype}): {r.reason}" for r in results if r.status not in ("passed", "skipped")]
     assert not wrong, "\n".join(wrong)
-    assert {r.check for r in results} == {check.name for check in list_checks()}
+    assert {r.check for r in results} >= {check.name for check in list_checks() if {"pynative", ANY} & set(check.modes)}
 
 
 def _is_of(defect: Defect, twin: type) -> bool:

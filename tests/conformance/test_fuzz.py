@@ -66,7 +66,7 @@ def test_bad_arguments_are_refused() -> None:
 
 @pytest.mark.parametrize("defect", [d for d in DEFECTS if d.name in FOUND], ids=lambda defect: defect.name)
 def test_a_defect_is_found(defect: Any) -> None:
-    result = fuzz(defect.spec, examples=100, shrink=False)
+    result = fuzz(defect.spec, examples=300, shrink=False)
     assert result.status == "failed"
     assert "scenario=Scenario(" in result.reason
 

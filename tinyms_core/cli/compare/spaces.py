@@ -129,7 +129,7 @@ def spread(space: Space, trials: int, seed: int) -> list[dict[str, Any]]:
 
     Example:
         >>> [round(trial["learning_rate"], 4) for trial in spread({"learning_rate": Decades(0.001, 1.0)}, 3, 0)]
-        [0.0042, 0.3141, 0.0811]
+        [0.1099, 0.001, 0.0651]
     """
     generator = np.random.default_rng(seed)
     # A Latin hypercube: one value from each of as many equal parts as there are trials, in an order of its own.
