@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import mindspore
 from mindspore import Tensor, nn, ops
 from mindspore.nn.layer.container import CellList
-from mindspore.ops import functional
 
 from tinyms_core.kernels.cpu import compute_type
 from tinyms_core.kernels.program import Program
@@ -24,21 +24,6 @@ from tinyms_core.kernels.update import Plan
 from tinyms_core.optimizer.dtypes import DTYPES, dtype_name
 from tinyms_core.optimizer.graph_step import graph_operator
 from tinyms_core.optimizer.traced_update import TracedUpdate, as_they_are
-
-
-def picked(items: Any, index: int) -> Any:
-    """One of the items."""
-    return items[index]
-
-
-def slot_of(slots: Any, slot: int, group: int) -> Any:
-    """A slot of a group."""
-    return slots[group][slot]
-
-
-def repeated(value: Any, index: int) -> Any:
-    """The same value, whatever the index."""
-    return value
 
 
 class TracedFunction(nn.Cell):
@@ -82,37 +67,29 @@ class TracedStep(nn.Cell):
             else ""
             for name, s in zip(self.traced_names, self.settings, strict=True)
         )
-        self._set_traced_members()
+        self._set_traced_blocks()
         self.traced_scalar_states = tuple(self.scalar_states.values())
-        self.traced_map = ops.Map()
         held = [getattr(self, f"held_{name}") for name in self.saved_hyperparameters]
         self.traced_held = CellList(held, auto_prefix=False)
         found = graph_operator(self)  # type: ignore[arg-type]
         self.traced_on_host = found is not None
-        self.traced_all_fit = (True,) * self.param_length
+        self.traced_trues = (Tensor(True, mindspore.bool_),) * self.param_length
         # What the operator calls lives as long as the operator.
         self.traced_operator: Any = None if found is None else found.operator
         self.traced_who: Any = None if found is None else found.who
         self._graph_step: Any = None if found is None else found.step
 
-    def _set_traced_members(self) -> None:
-        """Lay out which parameters each function updates, and with what."""
-        chosen = [self.traced_group_update[k] for k in self.traced_group_of]
-        members = [[i for i, which in enumerate(chosen) if which == j] for j in range(len(self.traced_steps))]
-        self.traced_members = tuple(map(tuple, members))
-        self.traced_member_groups = tuple(tuple(self.traced_group_of[i] for i in own) for own in members)
-        self.traced_preparations = tuple(
-            ((self.reciprocal_scale_wide,) * len(own), *zip(*(self.traced_flags[i] for i in own), strict=True))
-            for own in members
-        )
-        last = self.param_length - 1
-        self.traced_eights = tuple(
-            tuple(min(first + k, last) for k in range(8)) for first in range(0, self.param_length, 8)
-        )
-        # Where each parameter's result is among those of all functions, one after the other.
-        flat = [i for own in members for i in own]
-        places = {i: place for place, i in enumerate(flat)}
-        self.traced_order = tuple(places[i] for i in range(len(flat)))
+    def _set_traced_blocks(self) -> None:
+        """Divide the parameters for loops in loops.
+
+        Of a loop MindSpore's parser makes a function in a function for each round, to a depth of 1,000. With blocks of
+        about the root of their number, and eight gradients a round where they cannot be handed on, networks of
+        thousands of parameters fit.
+        """
+        count, last = self.param_length, self.param_length - 1
+        edge = math.isqrt(count) + 1
+        self.traced_blocks = tuple((first, min(first + edge, count)) for first in range(0, count, edge))
+        self.traced_eights = tuple(tuple(min(first + k, last) for k in range(8)) for first in range(0, count, 8))
 
     def _set_traced_update(self, plan: Plan, groups: list[Any]) -> None:
         """Lay out a written-out update: it takes the step's scalars as they are."""
@@ -160,8 +137,6 @@ class TracedStep(nn.Cell):
             raise ValueError(f"got {len(gradients)} gradient(s) for {self.param_length} parameter(s)")
         if self.rate_limit > 0:
             refuse(self.global_step[0] >= self.rate_limit, self.rate_limit_message)
-        # What MindSpore's parser makes of a loop is two functions in one another for each round, to a depth of 1,000;
-        # with eight gradients a round, networks of thousands of parameters fit.
         dense = 1
         for i, j, k, m, n, o, p, q in self.traced_eights:
             dense = dense * is_dense(gradients[i]) * is_dense(gradients[j]) * is_dense(gradients[k])
@@ -169,62 +144,64 @@ class TracedStep(nn.Cell):
             dense = dense * is_dense(gradients[p]) * is_dense(gradients[q])
         if dense == 1:
             return self._traced_result(self._traced_dense(gradients))
-        # Here and not in a method: rows do not survive in a tuple that is handed on, nor in one that is mapped.
+        # Here and not in a method: rows do not survive in a tuple that is handed on.
         for i in range(self.param_length):
             outside = check_gradient(self.parameters[i], gradients[i], self.traced_names[i], self.traced_sparse)
             if self.traced_sparse:
                 refuse(outside > 0, self.traced_outside[i])
         gradients = self.precondition(gradients)
-        slots: Any = ()
-        values: Any = ()
-        for k in range(self.traced_group_count):
-            values = self._traced_scalars_of(k)
-            slots += (self._traced_slots_of(k, values),)
+        slots, values = self._traced_slots()
         done: Any = ()
         for i in range(self.param_length):
-            k = self.traced_group_of[i]
-            step = self.traced_steps[self.traced_group_update[k]]
+            step = self.traced_steps[self.traced_group_update[self.traced_group_of[i]]]
             # One call with all arguments: a tuple that grows is a graph of its own for each length and type.
             done += (
                 step(
-                    self.parameters[i], *self.traced_states_of[i], *slots[k], self.loss_scale_wide * self._decay_of(i),
-                    self.reciprocal_scale_wide, *self.traced_flags[i], self._unique, gradients[i],
+                    self.parameters[i], *self.traced_states_of[i], *slots[self.traced_group_of[i]],
+                    self.loss_scale_wide * self._decay_of(i), self.reciprocal_scale_wide, *self.traced_flags[i],
+                    self._unique, gradients[i],
                 ),
             )  # fmt: skip
         return self._traced_result(self._traced_counted(done, values))
 
     def _traced_dense(self, gradients: Any) -> Any:
-        """A step of dense gradients: what is done for each parameter is mapped, not looped over."""
-        self.traced_map(check_dense, self.parameters, gradients, self.traced_names)
+        """A step of dense gradients."""
+        fit = self.traced_on_host
+        for first, last in self.traced_blocks:
+            fit = self._traced_check(gradients, first, last) and fit
         gradients = self.precondition(gradients)
         # With a custom operator and a tuple as its result MindSpore runs a function under jit later than it is called,
         # and the error of a step past the last listed rate would reach somebody else.
         prompt = self.rate_limit == 0 or self.returns != "each"
-        if self.traced_on_host and prompt and self.traced_map(fits_host, gradients) == self.traced_all_fit:
+        if fit and prompt:
             return self._traced_host_step(gradients)
-        slots: Any = ()
-        decays: Any = ()
-        values: Any = ()
-        for k in range(self.traced_group_count):
-            values = self._traced_scalars_of(k)
-            slots += (self._traced_slots_of(k, values),)
-            decays += (self.loss_scale_wide * self._decay_of(self.traced_group_member[k]),)
+        slots, values = self._traced_slots()
         done: Any = ()
-        for j in range(len(self.traced_steps)):
-            members = self.traced_members[j]
-            groups = self.traced_member_groups[j]
-            arguments: Any = (self.traced_map(functional.partial(picked, self.parameters), members),)
-            for states in self.traced_states:
-                arguments += (self.traced_map(functional.partial(picked, states), members),)
-            for slot in range(len(slots[0])):
-                arguments += (self.traced_map(functional.partial(slot_of, slots, slot), groups),)
-            arguments += (self.traced_map(functional.partial(picked, decays), groups),)
-            arguments += self.traced_preparations[j]
-            arguments += (self.traced_map(functional.partial(repeated, self._unique), members),)
-            arguments += (self.traced_map(functional.partial(picked, gradients), members),)
-            done += self.traced_map(self.traced_steps[j], *arguments)
-        done = self.traced_map(functional.partial(picked, done), self.traced_order)
+        for first, last in self.traced_blocks:
+            done += self._traced_block(gradients, slots, first, last)
         return self._traced_counted(done, values)
+
+    def _traced_check(self, gradients: Any, first: int, last: int) -> Any:
+        """Refuse dense gradients that do not fit; say whether the host's kernels take those of a block."""
+        fit = True
+        for i in range(first, last):
+            check_dense(self.parameters[i], gradients[i], self.traced_names[i])
+            fit = fits_host(gradients[i]) and fit
+        return fit
+
+    def _traced_block(self, gradients: Any, slots: Any, first: int, last: int) -> Any:
+        """The steps of a block's parameters as operators."""
+        done: Any = ()
+        for i in range(first, last):
+            step = self.traced_steps[self.traced_group_update[self.traced_group_of[i]]]
+            done += (
+                step(
+                    self.parameters[i], *self.traced_states_of[i], *slots[self.traced_group_of[i]],
+                    self.loss_scale_wide * self._decay_of(i), self.reciprocal_scale_wide, *self.traced_flags[i],
+                    self._unique, gradients[i],
+                ),
+            )  # fmt: skip
+        return done
 
     def _traced_host_step(self, gradients: Any) -> Any:
         """The whole step as one operator, which runs the kernels of the host."""
@@ -241,9 +218,17 @@ class TracedStep(nn.Cell):
         written = self.traced_operator(*inputs, self.traced_who)
         # Of a tuple that something hangs on, MindSpore makes every tensor at run time.
         if self.returns == "each":
-            done = ops.depend(Tensor(True, mindspore.bool_), written)
-            return self.traced_map(functional.partial(repeated, done), self.traced_group_of)
+            return ops.depend(self.traced_trues, written)
         return written
+
+    def _traced_slots(self) -> Any:
+        """The slots of each group, and the values of the last one's scalars."""
+        slots: Any = ()
+        values: Any = ()
+        for k in range(self.traced_group_count):
+            values = self._traced_scalars_of(k)
+            slots += (self._traced_slots_of(k, values),)
+        return slots, values
 
     def _traced_counted(self, done: Any, values: Any) -> Any:
         """Write the scalar states and count the step; the result hangs on that."""
