@@ -73,7 +73,6 @@ class TracedStep(nn.Cell):
         self.traced_held = CellList(held, auto_prefix=False)
         found = graph_operator(self)  # type: ignore[arg-type]
         self.traced_on_host = found is not None
-        self.traced_trues = (Tensor(True, mindspore.bool_),) * self.param_length
         # What the operator calls lives as long as the operator.
         self.traced_operator: Any = None if found is None else found.operator
         self.traced_who: Any = None if found is None else found.who
@@ -216,10 +215,21 @@ class TracedStep(nn.Cell):
             inputs += (rate, decay)
             inputs += tuple(held)
         written = self.traced_operator(*inputs, self.traced_who)
-        # Of a tuple that something hangs on, MindSpore makes every tensor at run time.
+        # A tuple of constants that hangs on the operator would be dropped, and the operator with it.
         if self.returns == "each":
-            return ops.depend(self.traced_trues, written)
+            done = ops.depend(Tensor(True, mindspore.bool_), written)
+            result: Any = ()
+            for first, last in self.traced_blocks:
+                result += self._traced_repeated(done, first, last)
+            return result
         return written
+
+    def _traced_repeated(self, value: Any, first: int, last: int) -> Any:
+        """The value for each parameter of a block."""
+        result: Any = ()
+        for _ in range(first, last):
+            result += (value,)
+        return result
 
     def _traced_slots(self) -> Any:
         """The slots of each group, and the values of the last one's scalars."""
