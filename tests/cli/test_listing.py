@@ -180,6 +180,13 @@ def test_doctor_tells_of_every_kind_of_trouble_at_once(run, use_registry, tmp_pa
     assert "not available: module 'no_such_module' is not installed" in shown
 
 
+def test_doctor_says_why_steps_in_graphs_are_operators(run, monkeypatch):
+    monkeypatch.setenv("TINYMS_OPTIM_GRAPH_KERNELS", "0")
+    found = json.loads(run("doctor", "--json").stdout)["steps_in_graphs"]
+    assert found == {"kernels": False, "reason": "TINYMS_OPTIM_GRAPH_KERNELS is 0"}
+    assert "operators: TINYMS_OPTIM_GRAPH_KERNELS is 0" in run("doctor").stdout
+
+
 def test_doctor_is_well_with_what_was_switched_off(run, use_registry, tmp_path, monkeypatch):
     _install(tmp_path, "acme-off", _PLUGINS["acme-off"][0])
     monkeypatch.syspath_prepend(str(tmp_path))

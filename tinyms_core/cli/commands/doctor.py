@@ -12,6 +12,7 @@ from rich.text import Text
 from tinyms_core.cli.errors import Command, ExitStatus
 from tinyms_core.cli.output import console, json_flag_option, plain_table, print_json
 from tinyms_core.cli.versions import versions
+from tinyms_core.kernels import trampoline
 from tinyms_core.kernels.generated import CACHE_VARIABLE, cache_directory
 from tinyms_core.kernels.threads import thread_count
 from tinyms_core.registry.api import active_switches, diagnose
@@ -58,9 +59,15 @@ def examine() -> dict[str, Any]:
         "contract": CONTRACT_VERSION,
         "cache": cache,
         "threads": thread_count(),
+        "steps_in_graphs": _steps_in_graphs(),
         "switches": active_switches(),
         "plugins": plugins,
     }
+
+
+def _steps_in_graphs() -> dict[str, Any]:
+    reason = trampoline.unavailable()
+    return {"kernels": not reason, "reason": reason}
 
 
 def _cache() -> dict[str, Any]:
@@ -78,6 +85,8 @@ def _print(screen: Console, report: dict[str, Any]) -> None:
     cache = report["cache"]
     grid.add_row("kernel cache", Text(f"{cache['folder']} (writable)" if cache["writable"] else cache["reason"]))
     grid.add_row("threads", str(report["threads"]))
+    graphs = report["steps_in_graphs"]
+    grid.add_row("steps in graphs", Text("kernels" if graphs["kernels"] else f"operators: {graphs['reason']}"))
     switches = ", ".join(f"{name}={value}" for name, value in report["switches"].items())
     grid.add_row("off switches", Text(switches or "none in force"))
     screen.print(grid)
