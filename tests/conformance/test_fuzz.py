@@ -23,9 +23,6 @@ SEED = random.randrange(2**32) if ASKED else None
 SPECS = [optimizer_info(name) for name in tinyms_core.list_optimizers()]
 COMPARED = [spec for spec in SPECS if spec.oracle and not spec.capabilities.consumes_network]
 
-# Found by scenarios and not mended: reasons by the optimizer's name.
-EXPECTED = {"ftrl": "it takes the difference of two powers that are nearly equal where gradients are small"}
-
 # Of each kind of thing that a scenario does, one defect that shows in it.
 FOUND = (
     "eps_inside", "negative_state", "group_rate_ignored", "order_permutes_rates", "late_schedule", "cached_rate",
@@ -34,9 +31,7 @@ FOUND = (
 
 
 @pytest.mark.parametrize("spec", COMPARED, ids=lambda spec: spec.name)
-def test_random_scenarios_hold(spec: Any, request: pytest.FixtureRequest) -> None:
-    if spec.name in EXPECTED:
-        request.applymarker(pytest.mark.xfail(reason=EXPECTED[spec.name], strict=not ASKED))
+def test_random_scenarios_hold(spec: Any) -> None:
     result = fuzz(spec, examples=EXAMPLES, seed=SEED)
     assert result.status == "passed", result.reason
     assert result.largest_errors

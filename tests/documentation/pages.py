@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,9 +57,33 @@ assert result.status == "passed", result.reason
 """
 
 
+_VERSIONS = """
+## Versions of the contract
+
+A specification says which version it keeps (`OptimizerSpec.contract`). A check belongs to the version that brought it;
+a new check or a stricter one is a new version with a line here, and an optimizer that keeps an older one of the same
+first number goes on working.
+
+| version | checks that it brought | what changed |
+|---|---|---|"""
+
+# What each version of the contract brought that is not to be read off the checks' own versions.
+_CONTRACT_CHANGES = {"1.0": "the first"}
+
+
+def _contract_versions() -> str:
+    """The versions of the contract, newest first, with the number of checks that each brought."""
+    since = Counter(check.since for check in list_checks())
+    unknown = set(since) ^ set(_CONTRACT_CHANGES)
+    if unknown or CONTRACT_VERSION not in _CONTRACT_CHANGES:
+        raise ValueError(f"every version of the contract needs a line, and only those; see {sorted(unknown)}")
+    rows = [f"| {v} | {since[v]} | {what} |" for v, what in reversed(_CONTRACT_CHANGES.items())]
+    return "\n".join([_VERSIONS, *rows])
+
+
 def checks_page() -> str:
     """The page of the kit's checks, in Markdown."""
-    parts = [_CHECKS.format(version=CONTRACT_VERSION)]
+    parts = [_CHECKS.format(version=CONTRACT_VERSION), _contract_versions()]
     subject = ""
     for check in list_checks():
         if check.subject != subject:

@@ -36,8 +36,7 @@ _RATE_FORMS: Final = ("float", "tensor")
 _DYNAMIC_FORMS: Final = ("tensor", "array", "list", "iterable", "schedule")
 # Compared with the usual, small and large; 16 bits hold them times the loss scale.
 _SCALES: Final = (1.0, 0.0, 1e-3, 10.0)
-# Not small: FTRL takes the difference of two roots that are then nearly equal, within one step.
-_GRADIENT_SCALES: Final = (1.0, 0.0, 10.0)
+_GRADIENT_SCALES: Final = (1.0, 0.0, 1e-3, 10.0)
 _LOSS_SCALES: Final = (1.0, 8.0, 3.0)
 
 

@@ -1,4 +1,8 @@
-"""FTRL in float64 numpy, apart from the rule: what the kernels are compared with."""
+"""FTRL in float64 numpy, apart from the rule: what the kernels are compared with.
+
+The strengths, of which it takes a difference, are in the widest float of numpy: where gradients are small beside what
+has been accumulated, a difference of float64 numbers has lost the digits that a kernel in float64 is compared in.
+"""
 
 from typing import Any
 
@@ -20,10 +24,13 @@ def reference(
     use_locking: bool,
 ) -> tuple[Any, dict[str, Any]]:
     """One step on float64 arrays; returns the new parameter and the new state."""
-    total = state["a"] + np.square(g)
-    old_strength = state["a"] ** -lr_power / lr
-    new_strength = total**-lr_power / lr
-    linear = state["u"] + (g - (new_strength - old_strength) * w)
+    before = np.asarray(state["a"], np.longdouble)
+    after = before + np.square(np.asarray(g, np.longdouble))
+    old_strength = before**-lr_power / lr
+    new_strength = after**-lr_power / lr
+    growth = np.asarray(new_strength - old_strength, np.float64)
+    new_strength, total = np.asarray(new_strength, np.float64), np.asarray(after, np.float64)
+    linear = state["u"] + (g - growth * w)
     denominator = new_strength + 2.0 * l2
     # Soft thresholding: what l1 leaves of the sum, against its sign.
     excess = np.maximum(np.abs(linear) - l1, 0.0)
