@@ -13,6 +13,8 @@ import pytest
 
 from tinyms_core.kernels import trampoline
 
+compiled = pytest.mark.skipif(bool(trampoline.unavailable()), reason="needs a C compiler")
+
 TELL = "from tinyms_core.kernels import trampoline; print(trampoline.unavailable() or trampoline.library())"
 
 
@@ -35,6 +37,7 @@ def call(who: int, tensors: list[np.ndarray], dtypes: list[bytes]) -> int:
     return function(len(everything), addresses, None, None, names, None, None)
 
 
+@compiled
 def test_a_step_is_given_addresses_and_kinds(anew):
     seen = []
 
@@ -46,6 +49,7 @@ def test_a_step_is_given_addresses_and_kinds(anew):
     assert seen == [([array.ctypes.data for array in tensors], ["float32", "float64", "float16", ""])]
 
 
+@compiled
 def test_an_error_is_told_and_becomes_a_status(anew, capsys):
     def step(addresses, kinds):
         raise ValueError("no such row")
@@ -54,6 +58,7 @@ def test_an_error_is_told_and_becomes_a_status(anew, capsys):
     assert "ValueError: no such row" in capsys.readouterr().err
 
 
+@compiled
 def test_a_step_that_is_gone_is_a_status(anew):
     def step(addresses, kinds):
         raise AssertionError("it is gone")
@@ -84,6 +89,7 @@ def test_an_unsuited_system_is_a_reason(anew, monkeypatch):
     assert "on Linux alone, this is darwin" in trampoline.unavailable()
 
 
+@compiled
 def test_it_is_compiled_once(anew):
     first = trampoline.library()
     written = first.stat().st_mtime_ns
@@ -92,6 +98,7 @@ def test_it_is_compiled_once(anew):
     assert first.stat().st_mtime_ns == written
 
 
+@compiled
 def test_two_processes_may_compile_it_at_once(anew):
     environment = {**os.environ, "TINYMS_OPTIM_CACHE": str(anew)}
     command = [sys.executable, "-c", TELL]
