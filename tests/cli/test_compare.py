@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn
 
+from tinyms_core.cli.commands import compare
 from tinyms_core.cli.compare import runs, tuning
 from tinyms_core.cli.compare.comparison import Contestant, Settings, against_best_other, plan, trainings
 from tinyms_core.cli.compare.runs import Run, train_until
@@ -120,6 +121,22 @@ def test_every_optimizer_gets_as_many_trainings(monkeypatch):
     limits = [limit for seed, _, limit in asked if seed == asked[0][0]]
     assert limits[0] == task.limit
     assert min(limits) < task.limit, "a trial that cannot be chosen is given up"
+
+
+@pytest.mark.parametrize(("trials", "expected"), [(1, 1), (2, 6), (3, 9), (24, 30)])
+def test_the_number_of_trainings_is_known_beforehand(monkeypatch, trials, expected):
+    def trained(task, train, judge, optimizer, values, seed, mode, limit=None):
+        return Run(optimizer, seed, (2,), (0.5,), (0.1,), task.target)
+
+    monkeypatch.setattr(tuning, "train_until", trained)
+    advanced: list[int] = []
+    space = {"learning_rate": Decades(1e-3, 10.0)}
+    tune(TASKS["digits"], load_data(), "adam", space, {}, trials, "graph", lambda: advanced.append(1))
+    assert len(advanced) == tuning.trainings(trials) == expected
+
+
+def test_the_command_offers_every_task():
+    assert set(compare._TASKS) == set(TASKS)
 
 
 def test_the_reported_seeds_are_not_those_of_tuning():

@@ -13,7 +13,6 @@ import pytest
 from tests.conformance.defects import DEFECTS, TWINS, Defect
 from tests.conformance.defects.page import PAGE, defects_page
 from tinyms_core.conformance import list_checks, run_checks
-from tinyms_core.conformance.results import ANY
 from tinyms_core.registry import ENTRY_POINT_GROUP, register, unregister
 from tinyms_core.registry.probe import resolve
 
@@ -55,16 +54,16 @@ def _install(defect: Defect, folder: Path) -> None:
 
 @pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin.spec.name)
 def test_sound_twin_passes(twin: Any) -> None:
-    # In compiled modes only what defects of this very optimizer are planted for there: a graph takes a second, and
-    # the kit's hundreds of them are run by the plugins' own tests.
+    # In compiled modes only what is of those modes alone, and what defects of this very optimizer are planted for
+    # there: a graph takes a second, and the kit's hundreds of them are run by the plugins' own tests.
     results = run_checks(twin.spec, modes=("pynative",))
     own = [d for d in DEFECTS if d.modes != ("pynative",) and _is_of(d, twin)]
-    compiled = sorted({name for defect in own for name in defect.caught_by})
-    if compiled:
-        results += run_checks(twin.spec, checks=compiled, modes=("jit", "graph"))
+    compiled = {name for defect in own for name in defect.caught_by}
+    compiled |= {check.name for check in list_checks()} - {result.check for result in results}
+    results += run_checks(twin.spec, checks=sorted(compiled), modes=("jit", "graph"))
     wrong = [f"{r.check} ({r.mode}, {r.dtype}): {r.reason}" for r in results if r.status not in ("passed", "skipped")]
     assert not wrong, "\n".join(wrong)
-    assert {r.check for r in results} >= {check.name for check in list_checks() if {"pynative", ANY} & set(check.modes)}
+    assert {r.check for r in results} == {check.name for check in list_checks()}
 
 
 def _is_of(defect: Defect, twin: type) -> bool:

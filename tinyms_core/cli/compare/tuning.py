@@ -45,7 +45,8 @@ class Trial:
 
 def trainings(trials: int) -> int:
     """How many trainings the tuning of one optimizer is."""
-    return trials + (len(_SEEDS) - 1) * min(_FINALISTS, trials) if trials > 1 else 0
+    again = (len(_SEEDS) - 1) * min(_FINALISTS, trials) if trials > 1 else 0
+    return trials + again
 
 
 def tune(
