@@ -187,6 +187,13 @@ def test_doctor_says_why_steps_in_graphs_are_operators(run, monkeypatch):
     assert "operators: TINYMS_OPTIM_GRAPH_KERNELS is 0" in run("doctor").stdout
 
 
+def test_doctor_says_why_python_asks_for_addresses(run, monkeypatch):
+    monkeypatch.setenv("TINYMS_OPTIM_TENSOR_READER", "0")
+    found = json.loads(run("doctor", "--json").stdout)["addresses"]
+    assert found == {"compiled": False, "reason": "TINYMS_OPTIM_TENSOR_READER is 0"}
+    assert "Python: TINYMS_OPTIM_TENSOR_READER is 0" in run("doctor").stdout
+
+
 def test_doctor_is_well_with_what_was_switched_off(run, use_registry, tmp_path, monkeypatch):
     _install(tmp_path, "acme-off", _PLUGINS["acme-off"][0])
     monkeypatch.syspath_prepend(str(tmp_path))

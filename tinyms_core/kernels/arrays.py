@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+_CELLS: dict[str, Any] = {"float32": ctypes.c_float, "float64": ctypes.c_double, "int32": ctypes.c_int32}
 # numpy has no bfloat16: such a tensor is seen as its bits.
 _NUMPY_TYPES: dict[str, Any] = {
     "float32": np.float32,
@@ -46,3 +47,29 @@ def array_at(address: int, size: int, dtype: str) -> np.ndarray[Any, Any]:
         return np.empty(0, dtype=kind)
     buffer = (ctypes.c_char * (int(size) * kind.itemsize)).from_address(int(address))
     return np.ndarray((int(size),), dtype=kind, buffer=memoryview(buffer))
+
+
+def cell_at(address: int, dtype: str) -> Any:
+    """One number in a tensor's memory; much cheaper than an array of one.
+
+    Arguments:
+        address: where the number lies.
+        dtype: ``"float32"``, ``"float64"`` or ``"int32"``.
+
+    Returns:
+        A ctypes object whose ``value`` is the number; setting it writes to the tensor.
+
+    Raises:
+        ValueError: another ``dtype``.
+
+    Example:
+        >>> import numpy as np
+        >>> from tinyms_core.kernels.arrays import cell_at
+        >>> x = np.array([7], np.int32)
+        >>> cell_at(x.ctypes.data, "int32").value += 1
+        >>> x.tolist()
+        [8]
+    """
+    if dtype not in _CELLS:
+        raise ValueError(f"cell_at: 'dtype' must be one of {', '.join(_CELLS)}, got {dtype!r}")
+    return _CELLS[dtype].from_address(int(address))

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OTHER, FLOAT16, FLOAT32, FLOAT64 };
+/* As the table of storage types in Python counts them. */
+enum { OTHER, FLOAT32, FLOAT16, BFLOAT16, FLOAT64 };
 
 typedef int (*callee)(int64_t who, int64_t count, void **addresses, const int8_t *kinds);
 
@@ -15,6 +16,7 @@ void tinyms_register(callee function) { registered = function; }
 static int8_t kind_of(const char *dtype) {
   if (!strcmp(dtype, "float32")) return FLOAT32;
   if (!strcmp(dtype, "float16")) return FLOAT16;
+  if (!strcmp(dtype, "bfloat16")) return BFLOAT16;
   if (!strcmp(dtype, "float64")) return FLOAT64;
   return OTHER;
 }

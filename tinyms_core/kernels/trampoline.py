@@ -29,13 +29,14 @@ from typing import Any, Final
 import numpy as np
 
 from tinyms_core.kernels.batch import Integers
+from tinyms_core.kernels.cpu import STORAGE_TYPES
 from tinyms_core.kernels.generated import cache_directory
 
 FUNCTION: Final = "tinyms_step"
 SWITCH: Final = "TINYMS_OPTIM_GRAPH_KERNELS"
 """The environment variable that, set to 0, leaves steps in graphs to MindSpore's operators."""
 
-KINDS: Final = ("", "float16", "float32", "float64")
+KINDS: Final = ("", *STORAGE_TYPES)
 """What the numbers for dtypes mean; the first is for all others."""
 
 _FLAGS: Final = ("-O2", "-std=c11", "-shared", "-fPIC")

@@ -1,28 +1,36 @@
 """Where tensors live: addresses for kernels that write in place, right at every step.
 
 A Parameter may get new memory between two steps (`set_data`, `load_param_into_net`, `.data =`), so every
-address is asked for at every step; that costs a fraction of a microsecond a tensor. Asking also waits
-for work that is still queued on the tensor.
+address is asked for at every step. A compiled library asks for all of them in one call; where there is none, Python
+asks tensor after tensor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
 from mindspore import Parameter, Tensor
 from mindspore._c_expression import TensorPy
 from mindspore.graph.api import _pynative_executor
 
+from tinyms_core.kernels.arrays import cell_at
 from tinyms_core.kernels.batch import Integers
+from tinyms_core.kernels.trampoline import KINDS
+from tinyms_core.optimizer.dtypes import NAMES
+from tinyms_core.optimizer.rates import read_element
+from tinyms_core.optimizer.tensor_reader import flat_shapes, tensor_reader
 
-# What is behind `data_ptr`, `is_contiguous` and `shape`: a step asks every tensor, and without the Python
-# wrappers the answers cost half as much.
+# What is behind `data_ptr`, `is_contiguous` and `shape`: without the Python wrappers the answers cost half as much.
 _address = getattr(TensorPy, "_data_ptr", Tensor.data_ptr)
 _contiguous = getattr(TensorPy, "is_contiguous", Tensor.is_contiguous)
-shape_of = attrgetter("_shape" if hasattr(TensorPy, "_shape") else "shape")
-dtype_of = attrgetter("dtype")
+_shape = attrgetter("_shape" if hasattr(TensorPy, "_shape") else "shape")
+_dtype = attrgetter("dtype")
+
+_NUMBERS = {dtype: KINDS.index(name) for dtype, name in NAMES.items()}
 
 
 def wait_for_queued_work() -> None:
@@ -33,6 +41,27 @@ def wait_for_queued_work() -> None:
 def address_of(parameter: Parameter) -> int:
     """Where a Parameter's memory is now."""
     return int(_address(parameter))
+
+
+def addresses_of(tensors: Sequence[Tensor]) -> Integers:
+    """Where tensors are now, a list or tuple of them.
+
+    Queued work has to be done.
+    """
+    reader = tensor_reader()
+    found = reader.addresses(tensors) if reader is not None else None
+    return np.array(list(map(_address, tensors)), dtype=np.int64) if found is None else found
+
+
+def element_of(parameter: Parameter, index: int) -> float:
+    """An element of a Parameter of at most one dimension on the host.
+
+    Queued work has to be done.
+    """
+    kind = NAMES.get(parameter.dtype)
+    if kind not in ("float32", "float64") or not _contiguous(parameter):
+        return read_element(parameter, index)
+    return float(cell_at(_address(parameter) + index * parameter.itemsize, kind).value)
 
 
 class ParameterAddresses:
@@ -50,8 +79,7 @@ class ParameterAddresses:
         self._flat = [parameter for row in tensors for parameter in row]
         self._kinds = [parameter.dtype for parameter in self._flat]
         self._shape = (len(tensors), len(tensors[0]))
-        self._known = [known[id(parameter)] for parameter in self._flat]
-        self._array = np.array(self._known, dtype=np.int64).reshape(self._shape)
+        self._known = np.array([known[id(parameter)] for parameter in self._flat], dtype=np.int64)
 
     def current(self) -> Integers:
         """The addresses now, shape (rows, tensors).
@@ -59,15 +87,13 @@ class ParameterAddresses:
         Raises:
             TypeError: a Parameter has got another dtype since the optimizer was built.
         """
-        found = list(map(_address, self._flat))
-        if found != self._known:
-            self._own(found)
-            self._known = list(map(_address, self._flat))
-            self._array = np.array(self._known, dtype=np.int64).reshape(self._shape)
-        return self._array
+        found = addresses_of(self._flat)
+        if not np.array_equal(found, self._known):
+            self._own(np.flatnonzero(found != self._known).tolist())
+            self._known = np.array(list(map(_address, self._flat)), dtype=np.int64)
+        return self._known.reshape(self._shape)
 
-    def _own(self, found: list[int]) -> None:
-        moved = [i for i, (now, before) in enumerate(zip(found, self._known, strict=True)) if now != before]
+    def _own(self, moved: list[int]) -> None:
         for index in moved:
             parameter, kind = self._flat[index], self._kinds[index]
             if parameter.dtype != kind:
@@ -80,15 +106,68 @@ class ParameterAddresses:
             self._flat[index].set_data(Tensor(self._flat[index]).contiguous().copy())
 
 
-def gradient_addresses(gradients: Sequence[Tensor]) -> tuple[list[int], Sequence[Tensor]]:
-    """The addresses of gradients.
+@dataclass(frozen=True)
+class Gradients:
+    """Gradients as kernels want them.
+
+    Attributes:
+        addresses: of each; 0 for a sparse one.
+        kinds: the dtype of each, as `trampoline.KINDS` numbers them; 0 for a sparse one.
+        alive: what must stay alive as long as the addresses are in use.
+    """
+
+    addresses: Integers
+    kinds: bytes
+    alive: Sequence[Any]
+
+
+class GradientReader:
+    """Reads the gradients of parameters of given shapes.
 
     Arguments:
-        gradients: dense tensors; views are copied to contiguous memory.
-
-    Returns:
-        The addresses, and the tensors that must stay alive while they are in use.
+        shapes: the parameters' shapes.
     """
-    if not all(map(_contiguous, gradients)):
-        gradients = [g if g.is_contiguous() else g.contiguous() for g in gradients]
-    return list(map(_address, gradients)), gradients
+
+    def __init__(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        self._shapes = list(shapes)
+        self._flat = flat_shapes(self._shapes)
+
+    def dense(self, gradients: Any) -> Gradients | None:
+        """Gradients in the usual form.
+
+        Queued work has to be done.
+
+        Arguments:
+            gradients: anything.
+
+        Returns:
+            They; None where they are no tuple or list of as many contiguous tensors of floating-point numbers, each
+            with its parameter's shape.
+        """
+        if not isinstance(gradients, tuple | list) or len(gradients) != len(self._shapes):
+            return None
+        reader = tensor_reader()
+        if reader is not None:
+            found = reader.dense(gradients, self._flat)
+            return None if found is None else Gradients(*found, gradients)
+        if not all(issubclass(kind, Tensor) for kind in set(map(type, gradients))):
+            return None
+        numbers = bytes(_NUMBERS.get(kind, 0) for kind in map(_dtype, gradients))
+        alike = 0 not in numbers and list(map(_shape, gradients)) == self._shapes
+        if not alike or not all(map(_contiguous, gradients)):
+            return None
+        addresses = np.array(list(map(_address, gradients)), dtype=np.int64)
+        return Gradients(addresses, numbers, gradients)
+
+    def checked(self, gradients: Sequence[Any]) -> Gradients:
+        """Gradients of which each is dense, perhaps a view, or sparse; they have been checked."""
+        dense = [_as_contiguous(g) if isinstance(g, Tensor) else None for g in gradients]
+        return Gradients(
+            np.array([0 if g is None else _address(g) for g in dense], dtype=np.int64),
+            bytes(0 if g is None else _NUMBERS[g.dtype] for g in dense),
+            dense,
+        )
+
+
+def _as_contiguous(gradient: Tensor) -> Tensor:
+    return gradient if gradient.is_contiguous() else gradient.contiguous()

@@ -24,9 +24,9 @@ from tinyms_core.optimizer.dtypes import DTYPES, dtype_name, wide_name
 from tinyms_core.optimizer.flat_step import flat_step, flattened
 from tinyms_core.optimizer.gradient_methods import GradientMethods
 from tinyms_core.optimizer.groups import Grouping, Options, Take, make_grouping, require_capabilities
-from tinyms_core.optimizer.kernel_choice import check_target, choose_kernel
+from tinyms_core.optimizer.kernel_choice import check_target, choose_kernel, in_graph_mode
 from tinyms_core.optimizer.rate_methods import RateMethods
-from tinyms_core.optimizer.rates import FixedRate, NoRate, exhausted
+from tinyms_core.optimizer.rates import FixedRate, NoRate, Read, exhausted, read_element
 from tinyms_core.optimizer.sparse import is_sparse, parts, read_sparse
 from tinyms_core.optimizer.state import make_scalar_states, make_states
 from tinyms_core.optimizer.step import HostStep, ScalarGroup, check_gradients
@@ -215,6 +215,9 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         written = [*self.parameters, self.global_step, *self.scalar_states.values()]
         written += [parameter for row in self.states.values() for parameter in row]
         self.built_addresses = {id(parameter): address_of(parameter) for parameter in written}
+        self._done = {"each": (True,) * self.param_length, "parameters": self.parameters}.get(
+            self.returns, Tensor(True)
+        )
         # Two threads that step one optimizer take turns.
         self._step_lock = threading.Lock()
         self._flat_steps: dict[Any, nn.Cell] = {}
@@ -244,9 +247,9 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
             members.append(found[key])
         return members, groups
 
-    def held_hyperparameters(self, wide: bool) -> dict[str, Any]:
+    def held_hyperparameters(self, wide: bool, read: Read = read_element) -> dict[str, Any]:
         """The hyperparameters that a Parameter holds, as they are now."""
-        return {name: getattr(self, f"held_{name}").value(0, wide) for name in self.saved_hyperparameters}
+        return {name: getattr(self, f"held_{name}").value(0, wide, read) for name in self.saved_hyperparameters}
 
     @functools.cached_property
     def _program(self) -> Program | Plan | None:
@@ -438,7 +441,7 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         step = self._ready_host_step() if len(arguments) == 1 and not named else None
-        graph = context.get_context("mode") == context.GRAPH_MODE
+        graph = in_graph_mode()
         if step is None or graph or self._hooked():
             if not self._classic and len(arguments) == 1:
                 self._check_eagerly(arguments[0])
@@ -449,7 +452,7 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
             return super().__call__(*arguments, **named)
         with self._step_lock:
             step(arguments[0])
-        return self._result()
+        return self._done
 
     def _ready_host_step(self) -> HostStep | None:
         if not self._host_ready:
@@ -479,11 +482,6 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         if shapes not in self._flat_steps:
             self._flat_steps[shapes] = flat_step(self, shapes)
         return self._flat_steps[shapes]
-
-    def _result(self) -> Any:
-        if self.returns == "each":
-            return (True,) * self.param_length
-        return self.parameters if self.returns == "parameters" else Tensor(True)
 
 
 def _slots_of(

@@ -13,6 +13,7 @@ from mindspore.ops import signature
 from tinyms_core.kernels import trampoline
 from tinyms_core.kernels.arrays import array_at
 from tinyms_core.kernels.batch import Integers
+from tinyms_core.kernels.cpu import STORAGE_TYPES
 from tinyms_core.optimizer.kernel_choice import HOST_DEVICES, choose_kernel
 from tinyms_core.optimizer.step import GroupValues, HostStep
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from tinyms_core.optimizer.base import Optimizer
 
 # MindSpore's custom operators on CPU know no bfloat16.
-_STORAGES = frozenset(trampoline.KINDS[1:])
+_STORAGES = frozenset(STORAGE_TYPES) - {"bfloat16"}
 
 
 class GraphStep:

@@ -19,6 +19,8 @@ from tinyms_core.kernels.cpu import PREPROCESSING, CpuKernel
 from tinyms_core.kernels.factor import Factor
 from tinyms_core.kernels.host import host_function
 from tinyms_core.kernels.rule import SUPPLIED_SCALARS
+from tinyms_core.kernels.trampoline import KINDS
+from tinyms_core.optimizer.addresses import element_of
 from tinyms_core.optimizer.dtypes import dtype_name
 
 if TYPE_CHECKING:
@@ -73,12 +75,12 @@ class HostFactors:
         self._host = host_function(factor.program)
         self._layouts: dict[tuple[str, tuple[int, ...]], _Layout | None] = {}
 
-    def at_step(self, step: int, kinds: Sequence[Any]) -> StepFactors:
+    def at_step(self, step: int, kinds: bytes) -> StepFactors:
         """Compute all scalars of a 0-based step, before anything is written.
 
         Arguments:
             step: the step.
-            kinds: the gradients' dtypes.
+            kinds: the gradients' dtypes, as `trampoline.KINDS` numbers them.
 
         Returns:
             What gives each kernel call its factors.
@@ -93,7 +95,7 @@ class HostFactors:
         for index in self._wanted:
             group = self._groups[index]
             decays[index] = group.decay_value(step)
-            rate = group.rate.value(step, group.wide) if "lr" in program.scalars else 0.0
+            rate = group.rate.value(step, group.wide, element_of) if "lr" in program.scalars else 0.0
             named = dict(self._hyperparameters)
             named.update(zip(SUPPLIED_SCALARS, (rate, step + 1, decays[index]), strict=True))
             table[index, len(PREPROCESSING) :] = self._host(**{name: named[name] for name in program.scalars})
@@ -138,13 +140,13 @@ class StepFactors:
 
     Attributes:
         owner: whose.
-        kinds: the gradients' dtypes.
+        kinds: the gradients' dtypes, as `trampoline.KINDS` numbers them.
         decays: for each group, the weight decay times the loss scale.
         table: for each group, a row of scalars for the kernel of the factors.
     """
 
     owner: HostFactors
-    kinds: Sequence[Any]
+    kinds: bytes
     decays: Floats
     table: Floats
 
@@ -160,7 +162,7 @@ class StepFactors:
             The table, and which row each tensor uses.
         """
         rows = np.arange(len(members), dtype=np.int64)
-        layout = self.owner.layout(members, dtype_name(self.kinds[members[0]]) or "")
+        layout = self.owner.layout(members, KINDS[self.kinds[members[0]]])
         if layout is not None:
             chosen = np.ascontiguousarray(addresses[:2, layout.places])
             values = layout.kernel.tensor_values(layout.batch, chosen, layout.groups, self.table)

@@ -15,7 +15,8 @@ from tinyms_core.kernels.batch import Batch, make_batch
 from tinyms_core.kernels.cpu import PREPROCESSING, CpuKernel, compute_type
 from tinyms_core.kernels.program import analyse
 from tinyms_core.kernels.rule import rule
-from tinyms_core.optimizer.addresses import gradient_addresses, wait_for_queued_work
+from tinyms_core.kernels.trampoline import KINDS
+from tinyms_core.optimizer.addresses import GradientReader, addresses_of, wait_for_queued_work
 from tinyms_core.optimizer.dtypes import dtype_name
 from tinyms_core.optimizer.host_factors import HostFactors
 
@@ -40,7 +41,8 @@ class HostGradients:
         self, factors: HostFactors, parameters: Sequence[Parameter], chosen: Sequence[bool], keeps_dtype: bool
     ) -> None:
         self._factors = factors
-        self._parameters = parameters
+        self._parameters = list(parameters)
+        self._reader = GradientReader([tuple(parameter.shape) for parameter in parameters])
         self._chosen = [index for index, wanted in enumerate(chosen) if wanted]
         self._keeps_dtype = keeps_dtype
         self._kinds = [dtype_name(parameter.dtype) or "float32" for parameter in parameters]
@@ -58,22 +60,21 @@ class HostGradients:
             The gradients: those of parameters that are not chosen as they came.
         """
         wait_for_queued_work()
-        factors = self._factors.at_step(step, [gradient.dtype for gradient in gradients])
+        read = self._reader.dense(gradients) or self._reader.checked(gradients)
+        own = addresses_of(self._parameters)
+        factors = self._factors.at_step(step, read.kinds)
         seen = list(gradients)
         calls: dict[tuple[str, str], list[int]] = {}
         for index in self._chosen:
-            calls.setdefault((self._kinds[index], dtype_name(gradients[index].dtype) or ""), []).append(index)
+            calls.setdefault((self._kinds[index], KINDS[read.kinds[index]]), []).append(index)
         for (parameter, gradient), members in calls.items():
             kernel, batch = self._call(parameter, gradient, tuple(members))
             arrays = [np.empty(self._parameters[i].shape, compute_type(parameter)) for i in members]
-            own, alive = gradient_addresses([self._parameters[i] for i in members])
-            given, also_alive = gradient_addresses([gradients[i] for i in members])
-            addresses = np.array([own, given, [array.ctypes.data for array in arrays]], dtype=np.int64)
+            written = np.array([array.ctypes.data for array in arrays], dtype=np.int64)
+            addresses = np.stack([own[members], read.addresses[members], written])
             table, rows = factors.rows(members, addresses, np.zeros((len(members), len(PREPROCESSING))))
             table[:, PREPROCESSING.index("scale")] *= self._factors.scale
             kernel(batch, addresses, rows, table)
-            # Copies of views have to live until here.
-            del alive, also_alive
             for index, array in zip(members, arrays, strict=True):
                 made, kind = Tensor.from_numpy(array), gradients[index].dtype
                 seen[index] = made.astype(kind) if self._keeps_dtype and made.dtype != kind else made

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import mindspore
@@ -20,6 +20,15 @@ from mindspore.nn.learning_rate_schedule import LearningRateSchedule
 from tinyms_core.optimizer.validation import describe, is_number
 
 _EXPECTED = "a float or int >= 0, a 0-d or 1-D Tensor, an iterable of such numbers, or a LearningRateSchedule"
+
+
+# Reads an element of a Parameter of at most one dimension.
+Read = Callable[[Parameter, int], float]
+
+
+def read_element(parameter: Parameter, index: int) -> float:
+    """An element of a Parameter, on any device."""
+    return float(parameter.asnumpy().reshape(-1)[index])
 
 
 def rate_parameter(value: Any, name: str) -> Parameter:
@@ -71,9 +80,9 @@ class FixedRate(nn.Cell):
         """What the user gave, such that it can be given again."""
         return self.exact
 
-    def value(self, step: int, wide: bool) -> float:
+    def value(self, step: int, wide: bool, read: Read = read_element) -> float:
         """The rate at a 0-based step, as a number on the host."""
-        current = float(self.learning_rate.asnumpy())
+        current = read(self.learning_rate, 0)
         return self.exact if wide and current == self.rounded_value else current
 
     def construct(self, global_step: Any, wide: bool) -> Any:
@@ -127,7 +136,7 @@ class ListedRate(LearningRateSchedule):
         """What the user gave, such that it can be given again."""
         return list(self.exact)
 
-    def value(self, step: int, wide: bool) -> float:
+    def value(self, step: int, wide: bool, read: Read = read_element) -> float:
         """The rate at a 0-based step, as a number on the host.
 
         Raises:
@@ -135,7 +144,7 @@ class ListedRate(LearningRateSchedule):
         """
         if step >= self.length:
             raise ValueError(exhausted(self.length, self.learning_rate.name))
-        current = float(self.learning_rate.asnumpy()[step])
+        current = read(self.learning_rate, step)
         return self.exact[step] if wide and current == self.rounded_values[step] else current
 
     def construct(self, global_step: Any, wide: bool = False) -> Any:
@@ -170,7 +179,7 @@ class ScheduledRate(nn.Cell):
         """What the user gave, such that it can be given again."""
         return self.schedule
 
-    def value(self, step: int, wide: bool) -> float:
+    def value(self, step: int, wide: bool, read: Read = read_element) -> float:
         """The rate at a 0-based step, as a number on the host.
 
         Raises:

@@ -10,6 +10,7 @@ import mindspore
 import numpy as np
 from mindspore import Tensor, nn
 
+from tinyms_core.kernels.arrays import cell_at
 from tinyms_core.kernels.batch import Integers, make_batch
 from tinyms_core.kernels.cpu import PREPROCESSING, compute_type
 from tinyms_core.kernels.host import host_function
@@ -18,13 +19,13 @@ from tinyms_core.kernels.rule import SUPPLIED_SCALARS
 from tinyms_core.kernels.trampoline import KINDS
 from tinyms_core.kernels.update import Plan
 from tinyms_core.optimizer.addresses import (
+    GradientReader,
+    Gradients,
     ParameterAddresses,
-    dtype_of,
-    gradient_addresses,
-    shape_of,
+    element_of,
     wait_for_queued_work,
 )
-from tinyms_core.optimizer.dtypes import dtype_name
+from tinyms_core.optimizer.dtypes import NAMES, dtype_name
 from tinyms_core.optimizer.groups import Options
 from tinyms_core.optimizer.sparse import SparseGradient, is_sparse, read_sparse
 from tinyms_core.optimizer.sparse_step import SparseStep
@@ -139,6 +140,7 @@ class HostStep:
         program: its rule's program, or its update's plan.
         factory: makes the kernel for a pair of dtypes.
         factors: what a wrapping optimizer multiplies gradients by.
+        owner: the optimizer that errors name; ``optimizer`` without one.
     """
 
     def __init__(
@@ -147,8 +149,10 @@ class HostStep:
         program: Program | Plan,
         factory: KernelFactory,
         factors: HostFactors | None = None,
+        owner: Any = None,
     ) -> None:
         self._factors = factors
+        self._owner = optimizer if owner is None else owner
         self._optimizer = optimizer
         self._program = program
         self._factory = factory
@@ -156,33 +160,34 @@ class HostStep:
         self._shapes = [s.parameter.shape for s in optimizer.settings]
         self._kinds = optimizer._parameter_kinds
         self._group_of, self._groups = optimizer.scalar_groups()
-        self._bucket_kinds: Sequence[Any] = ()
+        self._gradients = GradientReader(self._shapes)
+        self._bucket_kinds = b""
         self._buckets: list[_Bucket] = []
         self._sparse_steps: dict[int, SparseStep] = {}
         counters = [optimizer.global_step, *optimizer.scalar_states.values()]
         self._counters = ParameterAddresses([counters], optimizer.built_addresses)
+        self._scalar_kinds = {name: NAMES[state.dtype] for name, state in optimizer.scalar_states.items()}
 
     def __call__(self, gradients: Sequence[Tensor]) -> None:
         """Do one step; on an error nothing has changed."""
         optimizer = self._optimizer
-        kinds = check_gradients(optimizer, gradients, self._shapes)
-        sparse = self._read_sparse(gradients, kinds) if None in kinds else {}
         wait_for_queued_work()
-        step = int(optimizer.global_step.asnumpy()[0])
+        read, sparse = self._read(gradients)
+        counter, *others = (int(address) for address in self._counters.current()[0])
+        number = cell_at(counter, "int32")
+        step = int(number.value)
         scalars, scalar_state = self._scalars(step, self._values_at(step))
-        # Kept in a name of its own until the kernels have read it.
-        gradients = optimizer.precondition_on_host(gradients, step)
-        factors = None if self._factors is None else self._factors.at_step(step, kinds)
-        self._counters.current()
-        for bucket in self._buckets_for(kinds, dtype_name):
-            # Copies of views have to live until the kernel is done.
-            found, _alive = gradient_addresses([gradients[i] for i in bucket.members])
-            bucket.run(bucket.addresses.current(), np.array(found, dtype=np.int64), scalars, factors)
+        given = optimizer.precondition_on_host(gradients, step)
+        if given is not gradients:
+            read = self._gradients.dense(given) or self._gradients.checked(given)
+        factors = None if self._factors is None else self._factors.at_step(step, read.kinds)
+        for bucket in self._buckets_for(read.kinds):
+            bucket.run(bucket.addresses.current(), read.addresses[bucket.members], scalars, factors)
         for index, gradient in sparse.items():
             self._sparse_step_of(index)(gradient, scalars[self._group_of[index]])
-        for name, value in scalar_state.items():
-            optimizer.scalar_states[name].asnumpy()[...] = value
-        optimizer.global_step.asnumpy()[0] = step + 1
+        for address, (name, kind) in zip(others, self._scalar_kinds.items(), strict=True):
+            cell_at(address, kind).value = scalar_state[name]
+        number.value = step + 1
 
     def at_addresses(
         self, step: int, values: list[GroupValues], kinds: bytes, own: Integers, gradients: Integers
@@ -200,16 +205,20 @@ class HostStep:
             The scalar state after the step, by name.
         """
         scalars, scalar_state = self._scalars(step, values)
-        for bucket in self._buckets_for(kinds, KINDS.__getitem__):
+        for bucket in self._buckets_for(kinds):
             bucket.run(np.ascontiguousarray(own[:, bucket.members]), gradients[bucket.members], scalars)
         return scalar_state
 
-    def _read_sparse(self, gradients: Sequence[Any], kinds: list[Any]) -> dict[int, SparseGradient]:
-        """The sparse gradients by index, checked, with distinct rows."""
-        optimizer = self._optimizer
-        chosen = [index for index, kind in enumerate(kinds) if kind is None]
-        parameters = {index: optimizer.settings[index].parameter for index in chosen}
-        return {i: read_sparse(optimizer.name, gradients[i], p, optimizer.unique) for i, p in parameters.items()}
+    def _read(self, gradients: Any) -> tuple[Gradients, dict[int, SparseGradient]]:
+        """The gradients, checked, and by index the sparse ones among them with distinct rows."""
+        read = self._gradients.dense(gradients)
+        if read is not None:
+            return read, {}
+        owner = self._owner
+        check_gradients(owner, gradients, self._shapes)
+        parameters = {i: owner.parameters[i] for i, g in enumerate(gradients) if not isinstance(g, Tensor)}
+        sparse = {i: read_sparse(owner.name, gradients[i], p, owner.unique) for i, p in parameters.items()}
+        return self._gradients.checked(gradients), sparse
 
     def _sparse_step_of(self, index: int) -> SparseStep:
         if index not in self._sparse_steps:
@@ -218,14 +227,14 @@ class HostStep:
             self._sparse_steps[index] = SparseStep(self._optimizer, kernel, index)
         return self._sparse_steps[index]
 
-    def _buckets_for(self, kinds: Sequence[Any], name_of: Callable[[Any], str | None]) -> list[_Bucket]:
+    def _buckets_for(self, kinds: bytes) -> list[_Bucket]:
         """The kernel calls for gradients of these dtypes, laid out anew when the dtypes change."""
         if kinds != self._bucket_kinds:
             members: dict[tuple[Options, str, str], list[int]] = {}
             for index, kind in enumerate(kinds):
-                if kind is not None:
+                if kind:
                     options = self._groups[self._group_of[index]].options
-                    members.setdefault((options, self._kinds[index], name_of(kind) or ""), []).append(index)
+                    members.setdefault((options, self._kinds[index], KINDS[kind]), []).append(index)
             self._buckets = [self._make_bucket(*key, indices) for key, indices in members.items()]
             self._bucket_kinds = kinds
         return self._buckets
@@ -243,8 +252,8 @@ class HostStep:
         for group in self._groups:
             key = (group.rate_index, group.wide)
             if key not in rates:
-                rates[key] = group.rate.value(step, group.wide)
-            held = optimizer.held_hyperparameters(group.wide)
+                rates[key] = group.rate.value(step, group.wide, element_of)
+            held = optimizer.held_hyperparameters(group.wide, element_of)
             values.append(GroupValues(rates[key], group.decay_value(step), held))
         return values
 
@@ -288,16 +297,11 @@ def check_gradients(optimizer: Optimizer, gradients: Any, shapes: list[Any]) -> 
         )
     if len(gradients) != len(shapes):
         raise ValueError(f"{owner}: got {len(gradients)} gradient(s) for {len(shapes)} parameter(s)")
-    if all(issubclass(kind, Tensor) for kind in set(map(type, gradients))):
-        if list(map(shape_of, gradients)) != shapes:
-            _refuse_shapes(optimizer, gradients, shapes)
-        kinds = list(map(dtype_of, gradients))
-    else:
-        kinds = [_checked_kind(optimizer, i, gradient) for i, gradient in enumerate(gradients)]
-        _refuse_shapes(optimizer, gradients, shapes)
+    kinds = [_checked_kind(optimizer, i, gradient) for i, gradient in enumerate(gradients)]
+    _refuse_shapes(optimizer, gradients, shapes)
     for kind in set(kinds):
         if kind is not None and dtype_name(kind) is None:
-            name = optimizer.settings[kinds.index(kind)].parameter.name
+            name = optimizer.parameters[kinds.index(kind)].name
             raise TypeError(f"{owner}: the gradient of {name!r} is of {kind}; it must be a floating-point Tensor")
     return kinds
 
@@ -306,7 +310,7 @@ def _checked_kind(optimizer: Optimizer, index: int, gradient: Any) -> Any:
     """The dtype of a gradient, None for a sparse one that the optimizer supports."""
     if isinstance(gradient, Tensor):
         return gradient.dtype
-    name = optimizer.settings[index].parameter.name
+    name = optimizer.parameters[index].name
     if not is_sparse(gradient):
         raise TypeError(
             f"{optimizer.name}: the gradient of {name!r} must be a Tensor, or rows as a RowTensor or "
@@ -321,11 +325,11 @@ def _checked_kind(optimizer: Optimizer, index: int, gradient: Any) -> Any:
 
 
 def _refuse_shapes(optimizer: Optimizer, gradients: Sequence[Any], shapes: list[Any]) -> None:
-    for gradient, shape, setting in zip(gradients, shapes, optimizer.settings, strict=True):
+    for gradient, shape, parameter in zip(gradients, shapes, optimizer.parameters, strict=True):
         if isinstance(gradient, Tensor) and gradient.shape != shape:
             rows_only = len(shape) > 1 and tuple(gradient.shape[1:]) == tuple(shape[1:])
             raise ValueError(
-                f"{optimizer.name}: the gradient of {setting.parameter.name!r} has shape {tuple(gradient.shape)}, "
+                f"{optimizer.name}: the gradient of {parameter.name!r} has shape {tuple(gradient.shape)}, "
                 f"the parameter has {tuple(shape)}" + (_ROWS_ONLY if rows_only else "")
             )
 

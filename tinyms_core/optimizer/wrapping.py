@@ -6,10 +6,9 @@ import copy
 import functools
 import inspect
 from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from mindspore import Parameter, Tensor, context, nn, ops
+from mindspore import Parameter, Tensor, nn, ops
 
 from tinyms_core.kernels.factor import analyse_factor
 from tinyms_core.kernels.rule import Rule
@@ -17,7 +16,7 @@ from tinyms_core.kernels.traced_gradients import check_gradient, decayed, refuse
 from tinyms_core.optimizer.base import Optimizer, checked_hyperparameters
 from tinyms_core.optimizer.host_factors import HostFactors
 from tinyms_core.optimizer.host_gradients import HostGradients
-from tinyms_core.optimizer.kernel_choice import HOST_DEVICES, choose_kernel
+from tinyms_core.optimizer.kernel_choice import HOST_DEVICES, choose_kernel, in_graph_mode
 from tinyms_core.optimizer.mindspore_groups import MindsporeGroups
 from tinyms_core.optimizer.step import HostStep, check_gradients
 from tinyms_core.optimizer.traced_factor import TracedFactor
@@ -113,7 +112,6 @@ class WrappingOptimizer(nn.Optimizer):  # type: ignore[misc]
                 setattr(self, attribute, getattr(optimizer, attribute))
         self._user_parameters.extend(parameter.name for parameter in self.parameters)
         self.add_flags(skip_auto_parallel_compile=True)
-        self.settings = tuple(SimpleNamespace(parameter=parameter) for parameter in self.parameters)
         self.view = undecayed(optimizer, flags)
         self._set_traced_factors()
         self._host_step: HostStep | None = None
@@ -229,16 +227,16 @@ class WrappingOptimizer(nn.Optimizer):  # type: ignore[misc]
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         if len(arguments) != 1 or named:
             return super().__call__(*arguments, **named)
+        on_host = self.view.target in HOST_DEVICES and not in_graph_mode()
+        step = self._ready_host_step() if on_host and not self._hooked() else None
+        if step is not None:
+            with self.optimizer._step_lock:
+                step(arguments[0])
+            return self.optimizer._done
         self._check_eagerly(arguments[0])
-        on_host = self.view.target in HOST_DEVICES and context.get_context("mode") == context.PYNATIVE_MODE
         if not on_host or self._hooked():
             return super().__call__(*arguments)
-        step = self._ready_host_step()
-        if step is None:
-            return self.view(self._host_gradients(arguments[0], int(self.global_step.asnumpy()[0])))
-        with self.optimizer._step_lock:
-            step(arguments[0])
-        return self.optimizer._result()
+        return self.view(self._host_gradients(arguments[0], int(self.global_step.asnumpy()[0])))
 
     def _check_eagerly(self, gradients: Any) -> None:
         shapes = [parameter.shape for parameter in self.parameters]
@@ -253,7 +251,7 @@ class WrappingOptimizer(nn.Optimizer):  # type: ignore[misc]
         if not isinstance(view, Optimizer) or view._classic or view._program is None:
             return None
         if self._host_target != view.target:
-            self._host_step = HostStep(view, view._program, choose_kernel(view), self._host_factors)
+            self._host_step = HostStep(view, view._program, choose_kernel(view), self._host_factors, owner=self)
             self._host_target = view.target
         return self._host_step
 

@@ -15,6 +15,7 @@ from tinyms_core.cli.versions import versions
 from tinyms_core.kernels import trampoline
 from tinyms_core.kernels.generated import CACHE_VARIABLE, cache_directory
 from tinyms_core.kernels.threads import thread_count
+from tinyms_core.optimizer import tensor_reader
 from tinyms_core.registry.api import active_switches, diagnose
 from tinyms_core.registry.specs import CONTRACT_VERSION
 
@@ -60,6 +61,7 @@ def examine() -> dict[str, Any]:
         "cache": cache,
         "threads": thread_count(),
         "steps_in_graphs": _steps_in_graphs(),
+        "addresses": _addresses(),
         "switches": active_switches(),
         "plugins": plugins,
     }
@@ -68,6 +70,11 @@ def examine() -> dict[str, Any]:
 def _steps_in_graphs() -> dict[str, Any]:
     reason = trampoline.unavailable()
     return {"kernels": not reason, "reason": reason}
+
+
+def _addresses() -> dict[str, Any]:
+    reason = tensor_reader.obstacle()
+    return {"compiled": not reason, "reason": reason}
 
 
 def _cache() -> dict[str, Any]:
@@ -87,6 +94,8 @@ def _print(screen: Console, report: dict[str, Any]) -> None:
     grid.add_row("threads", str(report["threads"]))
     graphs = report["steps_in_graphs"]
     grid.add_row("steps in graphs", Text("kernels" if graphs["kernels"] else f"operators: {graphs['reason']}"))
+    addresses = report["addresses"]
+    grid.add_row("addresses", Text("compiled reader" if addresses["compiled"] else f"Python: {addresses['reason']}"))
     switches = ", ".join(f"{name}={value}" for name, value in report["switches"].items())
     grid.add_row("off switches", Text(switches or "none in force"))
     screen.print(grid)

@@ -1,0 +1,321 @@
+"""Reads the addresses of many tensors in one call, by a C++ library that is compiled against MindSpore's headers.
+
+Compiling it takes some seconds. So a process that finds none in the cache starts the compiler in the background and
+goes on by way of Python; whoever looks again later finds the library.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tinyms_core.kernels.batch import Integers
+from tinyms_core.kernels.generated import cache_directory
+
+if TYPE_CHECKING:
+    from mindspore import Tensor
+
+SWITCH: Final = "TINYMS_OPTIM_TENSOR_READER"
+"""The environment variable that, set to 0, leaves it to Python to ask tensors for their addresses."""
+
+_SECONDS: Final = 300
+_PAUSE: Final = 1.0
+# The compiler's words are kept, and the library takes its final name only when it is whole.
+_SCRIPT: Final = """
+"$@" 2> "$LOG" && mv -f "$MADE" "$FINAL" && rm -f "$LOG"
+status=$?
+rm -f "$MADE" "$MARK"
+exit $status
+"""
+
+
+class ReaderError(RuntimeError):
+    """There is no library; the message says why."""
+
+
+class TensorReader:
+    """The compiled library.
+
+    Arguments:
+        path: its file.
+
+    Raises:
+        ReaderError: it cannot be loaded, or does not say the same of tensors as MindSpore.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            # The library calls Python, so its caller keeps the interpreter's lock.
+            library = ctypes.PyDLL(str(path))
+        except OSError as error:
+            raise ReaderError(f"the compiled library {str(path)!r} cannot be loaded: {error}") from error
+        self._addresses = library.tinyms_addresses
+        self._addresses.argtypes = (ctypes.py_object, ctypes.c_void_p)
+        self._addresses.restype = ctypes.c_int64
+        self._dense = library.tinyms_dense
+        self._dense.argtypes = (ctypes.py_object, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+        self._dense.restype = ctypes.c_int64
+        self._prove()
+
+    def addresses(self, tensors: Sequence[Tensor]) -> Integers | None:
+        """Where tensors lie.
+
+        Arguments:
+            tensors: a list or tuple.
+
+        Returns:
+            The addresses; None where one of the tensors has no memory yet.
+        """
+        found = np.empty(len(tensors), dtype=np.int64)
+        return found if self._addresses(tensors, found.ctypes.data) == len(tensors) else None
+
+    def dense(self, tensors: Sequence[Any], shapes: Integers) -> tuple[Integers, bytes] | None:
+        """Where tensors lie, and of which dtypes they are.
+
+        Arguments:
+            tensors: a list or tuple.
+            shapes: what their shapes must be; see `flat_shapes`. As many as there are tensors.
+
+        Returns:
+            Addresses and storage types as `trampoline.KINDS` numbers them; None where one is no contiguous tensor of
+            floating-point numbers with that shape.
+        """
+        count = len(tensors)
+        found, kinds = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int8)
+        if self._dense(tensors, shapes.ctypes.data, found.ctypes.data, kinds.ctypes.data) != count:
+            return None
+        return found, kinds.tobytes()
+
+    def _prove(self) -> None:
+        """Compare with what MindSpore itself says of some tensors."""
+        import mindspore
+        from mindspore import Tensor
+
+        whole = Tensor(np.arange(12, dtype=np.float32).reshape(3, 4))
+        half = Tensor(np.ones((2, 0, 3), dtype=np.float16))
+        tensors = [whole, half, whole[1], Tensor(1.0, mindspore.float64), Tensor([1.0], mindspore.bfloat16)]
+        shapes = [tuple(tensor.shape) for tensor in tensors]
+        expected = [tensor.data_ptr() for tensor in tensors]
+        addresses = self.addresses(tensors)
+        found, kinds = self.dense(tensors, flat_shapes(shapes)) or (None, b"")
+        refused = (
+            self.dense(tensors[:1], flat_shapes([(4, 3)])),
+            self.dense([whole.T], flat_shapes([(4, 3)])),
+            self.dense([Tensor([1])], flat_shapes([(1,)])),
+            self.dense([1.0], flat_shapes([()])),
+            self.addresses([whole, None]),
+        )
+        alike = addresses is not None and found is not None and kinds == bytes((1, 2, 1, 4, 3))
+        if alike:
+            # What is empty may say any address.
+            kept = [index for index, tensor in enumerate(tensors) if tensor.size]
+            alike = all(addresses[i] == found[i] == expected[i] for i in kept)  # type: ignore[index]
+        if not alike or any(answer is not None for answer in refused):
+            raise ReaderError("the compiled library does not say the same of tensors as MindSpore")
+
+
+def flat_shapes(shapes: Sequence[Sequence[int]]) -> Integers:
+    """Shapes as the library reads them: of each the rank, then the dimensions."""
+    return np.array([number for shape in shapes for number in (len(shape), *shape)], dtype=np.int64)
+
+
+class _Search:
+    """What this process knows of the library."""
+
+    def __init__(self) -> None:
+        self.reader: TensorReader | None = None
+        self.reason = "it was not looked for yet"
+        self.compiler: subprocess.Popen[bytes] | None = None
+        self.next_look = 0.0
+        self.withheld = False
+        self.lock = threading.Lock()
+
+    def look(self, wait: bool) -> TensorReader | None:
+        """Find the library, or see to it that it is made."""
+        with self.lock:
+            if self.reader is None and (wait or time.monotonic() >= self.next_look):
+                self.next_look = time.monotonic() + _PAUSE
+                try:
+                    self.reader = self._find(wait)
+                except (ReaderError, OSError) as error:
+                    self.reason, self.next_look = str(error), float("inf")
+            return self.reader
+
+    def _find(self, wait: bool) -> TensorReader | None:
+        path, command = _recipe()
+        if not path.exists() and self.compiler is None and _claim(path):
+            self.compiler = _start(path, command)
+        if wait and not path.exists():
+            self._wait_for(path)
+        if path.exists():
+            self.reason = ""
+            return TensorReader(path)
+        self.reason = "it is being compiled"
+        if self.compiler is not None and self.compiler.poll() is not None and not path.exists():
+            raise ReaderError(f"{command[0]} does not compile the library: {_last_words(path, self.compiler)}")
+        return None
+
+    def _wait_for(self, path: Path) -> None:
+        if self.compiler is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.compiler.wait(_SECONDS)
+            return
+        until = time.monotonic() + _SECONDS
+        while not path.exists() and _someone_compiles(path) and time.monotonic() < until:
+            time.sleep(_PAUSE / 10)
+
+
+_search = _Search()
+
+
+def tensor_reader(wait: bool = False) -> TensorReader | None:
+    """The library, as soon as there is one.
+
+    Arguments:
+        wait: until it is compiled, where it has to be.
+
+    Returns:
+        The library; None as long as there is none, see `unavailable`.
+    """
+    if _search.withheld:
+        return None
+    return _search.reader or _search.look(wait)
+
+
+def unavailable(wait: bool = False) -> str:
+    """Why there is no library; empty where there is one."""
+    if _search.withheld:
+        return "it is withheld"
+    return "" if tensor_reader(wait) is not None else _search.reason
+
+
+def obstacle() -> str:
+    """Why a library cannot be made here, found without MindSpore; empty where nothing is in the way."""
+    try:
+        _tools()
+    except ReaderError as error:
+        return str(error)
+    return ""
+
+
+@contextlib.contextmanager
+def withheld() -> Iterator[None]:
+    """Do without the library inside the ``with`` block, as on a machine without a C++ compiler."""
+    before, _search.withheld = _search.withheld, True
+    try:
+        yield
+    finally:
+        _search.withheld = before
+
+
+def _recipe() -> tuple[Path, list[str]]:
+    """Where the library belongs, and the command that makes it, but for its result and its source."""
+    import mindspore
+    from mindspore import ops
+
+    compiler, headers = _tools()
+    source = Path(__file__).with_suffix(".cc")
+    builder = ops.CustomOpBuilder("tinyms_tensor_reader", str(source), backend="CPU")
+    include = [*builder.get_include_paths(), headers]
+    # MindSpore's own flags for its extensions, with what keeps the compiler short.
+    flags = [*builder.get_cflags(), "-w", "-O1", "-shared", *(f"-I{folder}" for folder in include)]
+    libraries = Path(mindspore.__file__).parent / "lib"
+    linked = [f"-L{libraries}", "-lmindspore_core", "-lmindspore_common"]
+    built = (libraries / "libmindspore_common.so").stat()
+    facts = (source.read_text(encoding="utf-8"), *compiler, *flags, *linked, sys.version, mindspore.__version__)
+    digest = hashlib.sha256("\0".join((*facts, f"{built.st_size} {built.st_mtime_ns}")).encode()).hexdigest()[:20]
+    path = cache_directory() / f"tensor_reader_{digest}.so"
+    return path, [*compiler, *flags, str(source), *linked]
+
+
+def _tools() -> tuple[list[str], str]:
+    """The compiler, and the folder of Python's headers.
+
+    Raises:
+        ReaderError: something is missing, or the library is not wanted.
+    """
+    if os.environ.get(SWITCH) == "0":
+        raise ReaderError(f"{SWITCH} is 0")
+    if sys.platform != "linux":
+        raise ReaderError(f"it is made for Linux alone, this is {sys.platform}")
+    headers = sysconfig.get_paths()["include"]
+    if not Path(headers, "Python.h").exists():
+        raise ReaderError(f"there is no Python.h in {headers}; Python's headers are a package of their own")
+    return _compiler(), headers
+
+
+def _compiler() -> list[str]:
+    asked = os.environ.get("CXX", "").split()
+    for command in [asked] if asked else [["c++"], ["g++"], ["clang++"]]:
+        if shutil.which(command[0]):
+            return command
+    raise ReaderError(f"there is no C++ compiler: {asked[0] if asked else 'c++, g++, clang++'} not found")
+
+
+def _mark(path: Path) -> Path:
+    return path.with_suffix(".compiling")
+
+
+def _someone_compiles(path: Path) -> bool:
+    """Whether another process has begun, and not so long ago that it must have failed."""
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() - _mark(path).stat().st_mtime < _SECONDS
+    return False
+
+
+def _claim(path: Path) -> bool:
+    """Whether it is for this process to compile."""
+    mark = _mark(path)
+    if mark.exists() and not _someone_compiles(path):
+        mark.unlink(missing_ok=True)
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    if path.exists():
+        mark.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def _start(path: Path, command: list[str]) -> subprocess.Popen[bytes]:
+    """Begin to compile in a process that may outlive this one."""
+    made = path.with_suffix(f".{os.getpid()}.tmp")
+    environment = {
+        **os.environ,
+        "LOG": str(path.with_suffix(".log")),
+        "MADE": str(made),
+        "FINAL": str(path),
+        "MARK": str(_mark(path)),
+    }
+    line = ["/bin/sh", "-c", _SCRIPT, "sh", *command, "-o", str(made)]
+    if shutil.which("nice"):
+        line = ["nice", *line]
+    return subprocess.Popen(
+        line,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _last_words(path: Path, compiler: subprocess.Popen[bytes]) -> str:
+    with contextlib.suppress(OSError):
+        if told := path.with_suffix(".log").read_text(encoding="utf-8", errors="replace").strip():
+            return told[-500:]
+    return f"it wrote nothing and ended with {compiler.returncode}"
