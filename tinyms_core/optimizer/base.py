@@ -17,11 +17,11 @@ from mindspore.nn.layer.container import CellList
 from tinyms_core.kernels.program import Program, analyse
 from tinyms_core.kernels.rule import SUPPLIED_SCALARS, Rule
 from tinyms_core.kernels.update import Plan, Update
-from tinyms_core.optimizer.addresses import address_of
+from tinyms_core.optimizer.addresses import GradientReader, address_of
 from tinyms_core.optimizer.copying import copy_optimizer, rebuild_optimizer, snapshot
 from tinyms_core.optimizer.distributed import broadcast_parameters
 from tinyms_core.optimizer.dtypes import DTYPES, dtype_name, wide_name
-from tinyms_core.optimizer.flat_step import flat_step, flattened
+from tinyms_core.optimizer.flat_step import DenseStep, FlatStep, flattened
 from tinyms_core.optimizer.gradient_methods import GradientMethods
 from tinyms_core.optimizer.groups import Grouping, Options, Take, make_grouping, require_capabilities
 from tinyms_core.optimizer.kernel_choice import check_target, choose_kernel, in_graph_mode
@@ -215,9 +215,9 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         written = [*self.parameters, self.global_step, *self.scalar_states.values()]
         written += [parameter for row in self.states.values() for parameter in row]
         self.built_addresses = {id(parameter): address_of(parameter) for parameter in written}
-        self._done = {"each": (True,) * self.param_length, "parameters": self.parameters}.get(
-            self.returns, Tensor(True)
-        )
+        self._gradient_reader = GradientReader([tuple(s.parameter.shape) for s in self.settings])
+        results = {"each": (True,) * self.param_length, "parameters": self.parameters}
+        self._done = results.get(self.returns, Tensor(True))
         # Two threads that step one optimizer take turns.
         self._step_lock = threading.Lock()
         self._flat_steps: dict[Any, nn.Cell] = {}
@@ -444,9 +444,9 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         graph = in_graph_mode()
         if step is None or graph or self._hooked():
             if not self._classic and len(arguments) == 1:
-                self._check_eagerly(arguments[0])
+                dense = self._check_eagerly(arguments[0])
                 if graph and not self._hooked():
-                    shapes, tensors = flattened(arguments[0])
+                    shapes, tensors = (None, arguments[0]) if dense else flattened(arguments[0])
                     return self._flat_step_for(shapes)(*tensors)
                 arguments = (tuple(parts(g) if is_sparse(g) else g for g in arguments[0]),)
             return super().__call__(*arguments, **named)
@@ -469,18 +469,22 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         hooks = (self._forward_pre_hook, self._forward_hook, self._backward_pre_hook, self._backward_hook)
         return any(hooks)
 
-    def _check_eagerly(self, gradients: Any) -> None:
-        """Refuse what does not fit before a graph is compiled."""
-        shapes = [s.parameter.shape for s in self.settings]
-        sparse = [i for i, kind in enumerate(check_gradients(self, gradients, shapes)) if kind is None]
-        for index in sparse:
-            read_sparse(self.name, gradients[index], self.settings[index].parameter, self.unique)
+    def _check_eagerly(self, gradients: Any) -> bool:
+        """Refuse what does not fit before a graph is compiled; say whether all gradients are dense."""
+        dense = self._gradient_reader.dense(gradients) is not None
+        if not dense:
+            shapes = [s.parameter.shape for s in self.settings]
+            sparse = [i for i, kind in enumerate(check_gradients(self, gradients, shapes)) if kind is None]
+            for index in sparse:
+                read_sparse(self.name, gradients[index], self.settings[index].parameter, self.unique)
+            dense = not sparse
         if self.rate_limit and int(self.global_step.asnumpy()[0]) >= self.rate_limit:
             raise ValueError(self.rate_limit_message)
+        return dense
 
-    def _flat_step_for(self, shapes: tuple[tuple[int, ...] | None, ...]) -> nn.Cell:
+    def _flat_step_for(self, shapes: tuple[tuple[int, ...] | None, ...] | None) -> nn.Cell:
         if shapes not in self._flat_steps:
-            self._flat_steps[shapes] = flat_step(self, shapes)
+            self._flat_steps[shapes] = DenseStep(self) if shapes is None else FlatStep(self, shapes)
         return self._flat_steps[shapes]
 
 

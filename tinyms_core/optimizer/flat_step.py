@@ -57,11 +57,6 @@ class FlatStep(nn.Cell):
         return self.optimizer(gradients)
 
 
-def flat_step(optimizer: Any, shapes: Sequence[tuple[int, ...] | None]) -> nn.Cell:
-    """The step for gradients of which those with a shape are rows."""
-    return DenseStep(optimizer) if all(shape is None for shape in shapes) else FlatStep(optimizer, shapes)
-
-
 def flattened(gradients: Sequence[Any]) -> tuple[tuple[tuple[int, ...] | None, ...], list[Any]]:
     """The gradients as a `FlatStep` takes them: the dense shapes of those that are rows, and all tensors."""
     shapes: list[tuple[int, ...] | None] = []

@@ -20,7 +20,6 @@ from tinyms_core.kernels.factor import Factor
 from tinyms_core.kernels.host import host_function
 from tinyms_core.kernels.rule import SUPPLIED_SCALARS
 from tinyms_core.kernels.trampoline import KINDS
-from tinyms_core.optimizer.addresses import element_of
 from tinyms_core.optimizer.dtypes import dtype_name
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ class HostFactors:
         for index in self._wanted:
             group = self._groups[index]
             decays[index] = group.decay_value(step)
-            rate = group.rate.value(step, group.wide, element_of) if "lr" in program.scalars else 0.0
+            rate = group.rate.value(step, group.wide) if "lr" in program.scalars else 0.0
             named = dict(self._hyperparameters)
             named.update(zip(SUPPLIED_SCALARS, (rate, step + 1, decays[index]), strict=True))
             table[index, len(PREPROCESSING) :] = self._host(**{name: named[name] for name in program.scalars})
