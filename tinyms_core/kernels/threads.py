@@ -7,6 +7,7 @@ let several Python threads step their own optimizers at once.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import threading
@@ -23,6 +24,7 @@ _pool_lock = threading.Lock()
 _limit: int | None = None
 
 
+@functools.cache
 def _available() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -35,13 +37,13 @@ def thread_count() -> int:
     The smallest of: the processors that this process may run on, ``NUMBA_NUM_THREADS`` and
     ``OMP_NUM_THREADS`` where they are set, and the limit of `thread_limit`.
     """
+    if _limit is not None:
+        return _limit
     counts = [_available()]
     for variable in _ENVIRONMENT:
         value = os.environ.get(variable, "")
         if value.isdecimal() and int(value) > 0:
             counts.append(int(value))
-    if _limit is not None:
-        return _limit
     return min(counts)
 
 
@@ -69,6 +71,7 @@ def _forget_pool() -> None:
     global _pool, _pool_lock
     _pool = None
     _pool_lock = threading.Lock()
+    _available.cache_clear()
 
 
 if hasattr(os, "register_at_fork"):

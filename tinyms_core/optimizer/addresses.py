@@ -71,31 +71,31 @@ class ParameterAddresses:
     gets a copy of its own before it is written to.
 
     Arguments:
-        tensors: rows of Parameters: the parameters themselves, then each state.
-        known: where each Parameter was when the optimizer was built, by identity.
+        parameters: the Parameters.
+        known: where each of them was when the optimizer was built, by identity.
     """
 
-    def __init__(self, tensors: Sequence[Sequence[Parameter]], known: Mapping[int, int]) -> None:
-        self._flat = [parameter for row in tensors for parameter in row]
-        self._kinds = [parameter.dtype for parameter in self._flat]
-        self._shape = (len(tensors), len(tensors[0]))
-        self._known = np.array([known[id(parameter)] for parameter in self._flat], dtype=np.int64)
+    def __init__(self, parameters: Sequence[Parameter], known: Mapping[int, int]) -> None:
+        self._parameters = list(parameters)
+        self._kinds = [parameter.dtype for parameter in self._parameters]
+        self._known = np.array([known[id(parameter)] for parameter in self._parameters], dtype=np.int64)
 
     def current(self) -> Integers:
-        """The addresses now, shape (rows, tensors).
+        """The addresses now. Queued work has to be done.
 
         Raises:
             TypeError: a Parameter has got another dtype since the optimizer was built.
         """
-        found = addresses_of(self._flat)
-        if not np.array_equal(found, self._known):
-            self._own(np.flatnonzero(found != self._known).tolist())
-            self._known = np.array(list(map(_address, self._flat)), dtype=np.int64)
-        return self._known.reshape(self._shape)
+        found = addresses_of(self._parameters)
+        moved = np.flatnonzero(found != self._known)
+        if len(moved):
+            self._own(moved.tolist())
+            self._known = np.array(list(map(_address, self._parameters)), dtype=np.int64)
+        return self._known
 
     def _own(self, moved: list[int]) -> None:
         for index in moved:
-            parameter, kind = self._flat[index], self._kinds[index]
+            parameter, kind = self._parameters[index], self._kinds[index]
             if parameter.dtype != kind:
                 raise TypeError(
                     f"parameter {parameter.name!r} is now of {parameter.dtype}, but was of {kind} when the "
@@ -103,7 +103,7 @@ class ParameterAddresses:
                 )
         for index in moved:
             # A copy is also contiguous, where the new memory may be a view such as a transposed tensor.
-            self._flat[index].set_data(Tensor(self._flat[index]).contiguous().copy())
+            self._parameters[index].set_data(Tensor(self._parameters[index]).contiguous().copy())
 
 
 @dataclass(frozen=True)

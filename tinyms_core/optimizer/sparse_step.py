@@ -9,7 +9,6 @@ import numpy as np
 from tinyms_core.kernels.arrays import array_at
 from tinyms_core.kernels.batch import Floats, make_batch
 from tinyms_core.kernels.cpu import PREPROCESSING, compute_type
-from tinyms_core.optimizer.addresses import ParameterAddresses
 from tinyms_core.optimizer.sparse import SparseGradient, Values, blocks, row_bytes, touched_rows
 
 if TYPE_CHECKING:
@@ -32,11 +31,15 @@ class SparseStep:
         self._kind = optimizer._parameter_kinds[index]
         self._centralize = setting.centralize
         self._tensors = [setting.parameter, *(row[index] for row in optimizer.states.values())]
-        self._addresses = ParameterAddresses([[tensor] for tensor in self._tensors], optimizer.built_addresses)
 
-    def __call__(self, gradient: SparseGradient, scalars: dict[str, float]) -> None:
-        """Do the step; ``scalars`` are those of the parameter's group, by name."""
-        bases = [int(address) for address in self._addresses.current()[:, 0]]
+    def __call__(self, gradient: SparseGradient, bases: list[int], scalars: dict[str, float]) -> None:
+        """Do the step.
+
+        Arguments:
+            gradient: its distinct rows.
+            bases: addresses of the parameter and of its states.
+            scalars: those of the parameter's group, by name.
+        """
         if self._exact:
             self._exact_step(gradient, bases, scalars)
         elif len(gradient.rows):

@@ -98,6 +98,8 @@ class _Bucket:
         settings = optimizer.settings
         parameters = [settings[i].parameter for i in members]
         self.members = members
+        # All of them are a view, others a copy.
+        self.chosen = slice(None) if len(members) == len(settings) else np.array(members, dtype=np.int64)
         self.kernel = kernel
         self.groups = np.array(groups, dtype=np.int64)
         self.batch = make_batch(
@@ -105,17 +107,12 @@ class _Bucket:
             [_row_length(settings[i]) for i in members],
             shapes=[tuple(p.shape) for p in parameters],
         )
-        states = [[row[i] for i in members] for row in optimizer.states.values()]
-        self.addresses = ParameterAddresses([parameters, *states], optimizer.built_addresses)
 
     def run(
-        self,
-        own: Integers,
-        gradients: Integers,
-        scalars: list[dict[str, float]],
-        factors: StepFactors | None = None,
+        self, own: Integers, gradients: Integers, scalars: list[dict[str, float]], factors: StepFactors | None
     ) -> None:
-        """Update: ``own`` has the addresses of the parameters and states, ``gradients`` those of the gradients."""
+        """Update: ``own`` has the addresses of all parameters and states, ``gradients`` those of all gradients."""
+        own, gradients = own[:, self.chosen], gradients[self.chosen]
         addresses = np.concatenate((own[:1], gradients[np.newaxis], own[1:]))
         columns = (*PREPROCESSING, *self.kernel.scalars)
         table = np.array([[group[name] for name in columns] for group in scalars], dtype=np.float64)
@@ -164,8 +161,11 @@ class HostStep:
         self._bucket_kinds = b""
         self._buckets: list[_Bucket] = []
         self._sparse_steps: dict[int, SparseStep] = {}
+        rows = [optimizer.parameters, *optimizer.states.values()]
+        self._shape = len(rows), len(optimizer.parameters)
         counters = [optimizer.global_step, *optimizer.scalar_states.values()]
-        self._counters = ParameterAddresses([counters], optimizer.built_addresses)
+        own = [parameter for row in (*rows, counters) for parameter in row]
+        self._addresses = ParameterAddresses(own, optimizer.built_addresses)
         self._scalar_kinds = {name: NAMES[state.dtype] for name, state in optimizer.scalar_states.items()}
 
     def __call__(self, gradients: Sequence[Tensor]) -> None:
@@ -173,7 +173,7 @@ class HostStep:
         optimizer = self._optimizer
         wait_for_queued_work()
         read, sparse = self._read(gradients)
-        counter, *others = (int(address) for address in self._counters.current()[0])
+        own, (counter, *others) = self._own()
         number = cell_at(counter, "int32")
         step = int(number.value)
         scalars, scalar_state = self._scalars(step, self._values_at(step))
@@ -182,9 +182,9 @@ class HostStep:
             read = self._gradients.dense(given) or self._gradients.checked(given)
         factors = None if self._factors is None else self._factors.at_step(step, read.kinds)
         for bucket in self._buckets_for(read.kinds):
-            bucket.run(bucket.addresses.current(), read.addresses[bucket.members], scalars, factors)
+            bucket.run(own, read.addresses, scalars, factors)
         for index, gradient in sparse.items():
-            self._sparse_step_of(index)(gradient, scalars[self._group_of[index]])
+            self._sparse_step_of(index)(gradient, own[:, index].tolist(), scalars[self._group_of[index]])
         for address, (name, kind) in zip(others, self._scalar_kinds.items(), strict=True):
             cell_at(address, kind).value = scalar_state[name]
         number.value = step + 1
@@ -206,8 +206,14 @@ class HostStep:
         """
         scalars, scalar_state = self._scalars(step, values)
         for bucket in self._buckets_for(kinds):
-            bucket.run(np.ascontiguousarray(own[:, bucket.members]), gradients[bucket.members], scalars)
+            bucket.run(own, gradients, scalars, None)
         return scalar_state
+
+    def _own(self) -> tuple[Integers, list[int]]:
+        """The addresses of parameters and states, a row for each, and of the step number and scalar states."""
+        found = self._addresses.current()
+        size = self._shape[0] * self._shape[1]
+        return found[:size].reshape(self._shape), found[size:].tolist()
 
     def _read(self, gradients: Any) -> tuple[Gradients, dict[int, SparseGradient]]:
         """The gradients, checked, and by index the sparse ones among them with distinct rows."""
