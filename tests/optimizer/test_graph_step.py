@@ -91,6 +91,41 @@ def test_bfloat16_is_left_to_operators():
     assert not tinyms_core.get_optimizer("momentum")(owned, 0.1, 0.9).traced_on_host
 
 
+def wrapped(owned):
+    groups = [{"params": owned[:2], "weight_decay": 0.1, "lr": 0.3}, {"params": owned[2:], "weight_decay": 0.0}]
+    inner = tinyms_core.get_optimizer("momentum")(groups, 0.1, 0.9, loss_scale=8.0)
+    return tinyms_core.get_optimizer("lars")(inner, lars_filter=lambda parameter: parameter.name != "w2")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.float64])
+def test_an_optimizer_around_another_takes_the_same_kernels(mode, dtype):
+    eager = wrapped(parameters(dtype))
+    expected = trajectory(eager, eager.optimizer, dtype)
+    jitted = wrapped(parameters(dtype))
+
+    @mindspore.jit
+    def step(g):
+        return jitted(g)
+
+    assert jitted.traced_operator is not None
+    assert same(trajectory(step, jitted.optimizer, dtype), expected)
+    mode(context.GRAPH_MODE)
+    graph = wrapped(parameters(dtype))
+    assert same(trajectory(graph, graph.optimizer, dtype), expected)
+    assert int(graph.global_step.asnumpy()[0]) == STEPS
+
+
+def test_around_another_operators_serve_without_the_library(mode):
+    eager = wrapped(parameters())
+    expected = trajectory(eager, eager.optimizer)
+    mode(context.GRAPH_MODE)
+    with trampoline.withheld():
+        graph = wrapped(parameters())
+    assert graph.traced_operator is None
+    for found, value in zip(trajectory(graph, graph.optimizer), expected, strict=True):
+        np.testing.assert_allclose(found, value, rtol=1e-5, atol=1e-6)
+
+
 class ReadsAround(nn.Cell):
     """Reads a weight before and after a step in the same graph."""
 

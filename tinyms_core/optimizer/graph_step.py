@@ -11,14 +11,16 @@ from mindspore import Tensor, context, ops
 from mindspore.ops import signature
 
 from tinyms_core.kernels import trampoline
-from tinyms_core.kernels.arrays import array_at
+from tinyms_core.kernels.arrays import cell_at
 from tinyms_core.kernels.batch import Integers
 from tinyms_core.kernels.cpu import STORAGE_TYPES
+from tinyms_core.optimizer.dtypes import NAMES
 from tinyms_core.optimizer.kernel_choice import HOST_DEVICES, choose_kernel
 from tinyms_core.optimizer.step import GroupValues, HostStep
 
 if TYPE_CHECKING:
     from tinyms_core.optimizer.base import Optimizer
+    from tinyms_core.optimizer.host_factors import HostFactors
 
 # MindSpore's custom operators on CPU know no bfloat16.
 _STORAGES = frozenset(STORAGE_TYPES) - {"bfloat16"}
@@ -28,21 +30,23 @@ class GraphStep:
     """What the operator calls: a host step whose addresses come from the graph.
 
     The operator's inputs are the parameters, each state of all of them, the step number and the scalar states, the
-    gradients, then for each group of scalars its rate, its decay and the hyperparameters that a Parameter holds.
+    gradients, then for each group of scalars its rate, its decay and the hyperparameters that a Parameter holds, and
+    at last, where gradients are multiplied by factors, rate and decay of each group of these.
 
     Arguments:
         optimizer: whose step.
         step: the optimizer's step on the host, for this alone.
+        factors: what a wrapping optimizer multiplies gradients by.
     """
 
-    def __init__(self, optimizer: Optimizer, step: HostStep) -> None:
+    def __init__(self, optimizer: Optimizer, step: HostStep, factors: HostFactors | None) -> None:
         self._step = step
+        self._factors = factors
+        self._groups = len(optimizer.scalar_groups()[1])
         self._held = optimizer.saved_hyperparameters
         self._members = optimizer.param_length
         self._rows = 1 + len(optimizer.states)
-        self._counters = {
-            name: (state.size, str(np.dtype(state.asnumpy().dtype))) for name, state in optimizer.scalar_states.items()
-        }
+        self._counters = {name: NAMES[state.dtype] for name, state in optimizer.scalar_states.items()}
         self._lock = optimizer._step_lock
 
     def __call__(self, addresses: Integers, kinds: bytes) -> None:
@@ -50,24 +54,28 @@ class GraphStep:
         ends = np.cumsum([self._rows * self._members, 1 + len(self._counters), self._members])
         own, counters, gradients, controls = np.split(addresses, ends)
         with self._lock:
-            number = array_at(int(counters[0]), 1, "int32")
-            values = self._values(controls)
+            number = cell_at(counters[0], "int32")
+            step, dense = int(number.value), kinds[ends[1] : ends[2]]
+            numbers = [float(cell_at(address, "float64").value) for address in controls]
+            width = 2 + len(self._held)
+            values = [self._values(*group) for group in _divided(numbers[: width * self._groups], width)]
+            factors = None
+            if self._factors is not None:
+                pairs = [(rate, decay) for rate, decay in _divided(numbers[width * self._groups :], 2)]
+                factors = self._factors.at_step(step, dense, pairs)
             new = self._step.at_addresses(
-                int(number[0]),
-                values,
-                kinds[ends[1] : ends[2]],
-                own.reshape(self._rows, self._members),
-                gradients,
+                step, values, dense, own.reshape(self._rows, self._members), gradients, factors
             )
-            for address, (name, (size, kind)) in zip(counters[1:], self._counters.items(), strict=True):
-                array_at(int(address), size, kind)[...] = new[name]
-            number[0] += 1
+            for address, (name, kind) in zip(counters[1:], self._counters.items(), strict=True):
+                cell_at(address, kind).value = new[name]
+            number.value = step + 1
 
-    def _values(self, controls: Integers) -> list[GroupValues]:
-        numbers = [float(array_at(int(address), 1, "float64")[0]) for address in controls]
-        width = 2 + len(self._held)
-        groups = [numbers[first : first + width] for first in range(0, len(numbers), width)]
-        return [GroupValues(rate, decay, dict(zip(self._held, held, strict=True))) for rate, decay, *held in groups]
+    def _values(self, rate: float, decay: float, *held: float) -> GroupValues:
+        return GroupValues(rate, decay, dict(zip(self._held, held, strict=True)))
+
+
+def _divided(numbers: list[float], width: int) -> list[list[float]]:
+    return [numbers[first : first + width] for first in range(0, len(numbers), width)]
 
 
 @dataclass(frozen=True)
@@ -85,16 +93,21 @@ class GraphOperator:
     step: GraphStep
 
 
-def graph_operator(optimizer: Optimizer) -> GraphOperator | None:
+def graph_operator(optimizer: Optimizer, factors: HostFactors | None = None) -> GraphOperator | None:
     """Make the operator of an optimizer's steps in graphs.
 
     Arguments:
         optimizer: an optimizer with a rule or an update.
+        factors: what a wrapping optimizer multiplies gradients by.
 
     Returns:
         The operator; None where steps in graphs are made of MindSpore's operators: on another device, for bfloat16,
-        and where there is no C compiler.
+        for listed rates where the step returns a tuple, and where there is no C compiler.
     """
+    # With a custom operator and a tuple as its result MindSpore runs a function under jit later than it is called, and
+    # the error of a step past the last listed rate would reach somebody else.
+    if optimizer.rate_limit and optimizer.returns == "each":
+        return None
     if context.get_context("device_target") not in HOST_DEVICES or optimizer.target not in HOST_DEVICES:
         return None
     states = [parameter for row in optimizer.states.values() for parameter in row]
@@ -105,7 +118,7 @@ def graph_operator(optimizer: Optimizer) -> GraphOperator | None:
     if factory is None:
         return None
     assert optimizer._program is not None
-    step = GraphStep(optimizer, HostStep(optimizer, optimizer._program, factory))
+    step = GraphStep(optimizer, HostStep(optimizer, optimizer._program, factory), factors)
     operator = ops.Custom(
         f"{trampoline.library()}:{trampoline.FUNCTION}",
         out_shape=lambda *_: (1,),
@@ -116,6 +129,7 @@ def graph_operator(optimizer: Optimizer) -> GraphOperator | None:
     groups = len(optimizer.scalar_groups()[1])
     written = len(optimizer.parameters) + len(states) + 1 + len(optimizer.scalar_states)
     read = len(optimizer.parameters) + groups * (2 + len(optimizer.saved_hyperparameters)) + 1
+    read += 0 if factors is None else 2 * factors.group_count
     # MindSpore orders reads of Parameters before and after an operator that says that it writes them.
     operator.set_signatures(
         [

@@ -74,29 +74,44 @@ class HostFactors:
         self._host = host_function(factor.program)
         self._layouts: dict[tuple[str, tuple[int, ...]], _Layout | None] = {}
 
-    def at_step(self, step: int, kinds: bytes) -> StepFactors:
+    @property
+    def group_count(self) -> int:
+        """How many groups the parameters are in."""
+        return len(self._groups)
+
+    def values_at(self, step: int) -> list[tuple[float, float]]:
+        """Rate and decay of each group at a 0-based step, asked of MindSpore; zeros where there is no factor.
+
+        Raises:
+            ValueError: the rates are a list and all of them have been used.
+        """
+        reads_rate = "lr" in self._factor.program.scalars
+        return [
+            (group.rate.value(step, group.wide) if reads_rate else 0.0, group.decay_value(step))
+            if index in self._wanted
+            else (0.0, 0.0)
+            for index, group in enumerate(self._groups)
+        ]
+
+    def at_step(self, step: int, kinds: bytes, values: Sequence[tuple[float, float]]) -> StepFactors:
         """Compute all scalars of a 0-based step, before anything is written.
 
         Arguments:
             step: the step.
             kinds: the gradients' dtypes, as `trampoline.KINDS` numbers them.
+            values: rate and decay of each group.
 
         Returns:
             What gives each kernel call its factors.
-
-        Raises:
-            ValueError: the rates are a list and all of them have been used.
         """
         program = self._factor.program
-        decays = np.zeros(len(self._groups))
+        decays = np.array([decay for _, decay in values])
         table = np.zeros((len(self._groups), len(PREPROCESSING) + len(program.slots)))
         table[:, PREPROCESSING.index("scale")] = 1.0 / self._scale
         for index in self._wanted:
-            group = self._groups[index]
-            decays[index] = group.decay_value(step)
-            rate = group.rate.value(step, group.wide) if "lr" in program.scalars else 0.0
+            rate, decay = values[index]
             named = dict(self._hyperparameters)
-            named.update(zip(SUPPLIED_SCALARS, (rate, step + 1, decays[index]), strict=True))
+            named.update(zip(SUPPLIED_SCALARS, (rate, step + 1, decay), strict=True))
             table[index, len(PREPROCESSING) :] = self._host(**{name: named[name] for name in program.scalars})
         return StepFactors(self, kinds, decays * self._scale, table)
 

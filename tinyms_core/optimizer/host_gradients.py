@@ -62,7 +62,7 @@ class HostGradients:
         wait_for_queued_work()
         read = self._reader.dense(gradients) or self._reader.checked(gradients)
         own = addresses_of(self._parameters)
-        factors = self._factors.at_step(step, read.kinds)
+        factors = self._factors.at_step(step, read.kinds, self._factors.values_at(step))
         seen = list(gradients)
         calls: dict[tuple[str, str], list[int]] = {}
         for index in self._chosen:

@@ -180,7 +180,9 @@ class HostStep:
         given = optimizer.precondition_on_host(gradients, step)
         if given is not gradients:
             read = self._gradients.dense(given) or self._gradients.checked(given)
-        factors = None if self._factors is None else self._factors.at_step(step, read.kinds)
+        factors = (
+            None if self._factors is None else self._factors.at_step(step, read.kinds, self._factors.values_at(step))
+        )
         for bucket in self._buckets_for(read.kinds):
             bucket.run(own, read.addresses, scalars, factors)
         for index, gradient in sparse.items():
@@ -190,7 +192,13 @@ class HostStep:
         number.value = step + 1
 
     def at_addresses(
-        self, step: int, values: list[GroupValues], kinds: bytes, own: Integers, gradients: Integers
+        self,
+        step: int,
+        values: list[GroupValues],
+        kinds: bytes,
+        own: Integers,
+        gradients: Integers,
+        factors: StepFactors | None,
     ) -> dict[str, float]:
         """Do the step of dense gradients at given addresses, which are those of the moment.
 
@@ -200,13 +208,14 @@ class HostStep:
             kinds: the gradients' dtypes, as numbers into `trampoline.KINDS`.
             own: addresses of the parameters, then of each state, shape (rows, parameters).
             gradients: addresses of the gradients.
+            factors: what they are multiplied by.
 
         Returns:
             The scalar state after the step, by name.
         """
         scalars, scalar_state = self._scalars(step, values)
         for bucket in self._buckets_for(kinds):
-            bucket.run(own, gradients, scalars, None)
+            bucket.run(own, gradients, scalars, factors)
         return scalar_state
 
     def _own(self) -> tuple[Integers, list[int]]:

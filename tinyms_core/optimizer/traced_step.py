@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import mindspore
@@ -13,16 +12,11 @@ from tinyms_core.kernels.cpu import compute_type
 from tinyms_core.kernels.program import Program
 from tinyms_core.kernels.rule import SUPPLIED_SCALARS
 from tinyms_core.kernels.traced import trace_program
-from tinyms_core.kernels.traced_gradients import (
-    check_dense,
-    check_gradient,
-    fits_host,
-    is_dense,
-    refuse,
-)
+from tinyms_core.kernels.traced_gradients import check_gradient, is_dense, refuse
 from tinyms_core.kernels.update import Plan
 from tinyms_core.optimizer.dtypes import DTYPES, dtype_name
 from tinyms_core.optimizer.graph_step import graph_operator
+from tinyms_core.optimizer.traced_blocks import TracedBlocks
 from tinyms_core.optimizer.traced_update import TracedUpdate, as_they_are
 
 
@@ -37,7 +31,7 @@ class TracedFunction(nn.Cell):
         return self.function(*arguments)
 
 
-class TracedStep(nn.Cell):
+class TracedStep(TracedBlocks):
     """The traced `construct` of an optimizer with a rule or a written-out update."""
 
     def _set_traced_step(self, program: Program | Plan) -> None:
@@ -77,18 +71,6 @@ class TracedStep(nn.Cell):
         self.traced_operator: Any = None if found is None else found.operator
         self.traced_who: Any = None if found is None else found.who
         self._graph_step: Any = None if found is None else found.step
-
-    def _set_traced_blocks(self) -> None:
-        """Divide the parameters for loops in loops.
-
-        Of a loop MindSpore's parser makes a function in a function for each round, to a depth of 1,000. With blocks of
-        about the root of their number, and eight gradients a round where they cannot be handed on, networks of
-        thousands of parameters fit.
-        """
-        count, last = self.param_length, self.param_length - 1
-        edge = math.isqrt(count) + 1
-        self.traced_blocks = tuple((first, min(first + edge, count)) for first in range(0, count, edge))
-        self.traced_eights = tuple(tuple(min(first + k, last) for k in range(8)) for first in range(0, count, 8))
 
     def _set_traced_update(self, plan: Plan, groups: list[Any]) -> None:
         """Lay out a written-out update: it takes the step's scalars as they are."""
@@ -142,6 +124,7 @@ class TracedStep(nn.Cell):
             dense = dense * is_dense(gradients[m]) * is_dense(gradients[n]) * is_dense(gradients[o])
             dense = dense * is_dense(gradients[p]) * is_dense(gradients[q])
         if dense == 1:
+            # The result is made here: where `_traced_dense` made it, the step of rows below was dropped.
             return self._traced_result(self._traced_dense(gradients))
         # Here and not in a method: rows do not survive in a tuple that is handed on.
         for i in range(self.param_length):
@@ -169,24 +152,13 @@ class TracedStep(nn.Cell):
         for first, last in self.traced_blocks:
             fit = self._traced_check(gradients, first, last) and fit
         gradients = self.precondition(gradients)
-        # With a custom operator and a tuple as its result MindSpore runs a function under jit later than it is called,
-        # and the error of a step past the last listed rate would reach somebody else.
-        prompt = self.rate_limit == 0 or self.returns != "each"
-        if fit and prompt:
-            return self._traced_host_step(gradients)
+        if fit:
+            return self._traced_host_step(gradients, self.traced_operator, self.traced_who, ())
         slots, values = self._traced_slots()
         done: Any = ()
         for first, last in self.traced_blocks:
             done += self._traced_block(gradients, slots, first, last)
         return self._traced_counted(done, values)
-
-    def _traced_check(self, gradients: Any, first: int, last: int) -> Any:
-        """Refuse dense gradients that do not fit; say whether the host's kernels take those of a block."""
-        fit = True
-        for i in range(first, last):
-            check_dense(self.parameters[i], gradients[i], self.traced_names[i])
-            fit = fits_host(gradients[i]) and fit
-        return fit
 
     def _traced_block(self, gradients: Any, slots: Any, first: int, last: int) -> Any:
         """The steps of a block's parameters as operators."""
@@ -202,8 +174,15 @@ class TracedStep(nn.Cell):
             )  # fmt: skip
         return done
 
-    def _traced_host_step(self, gradients: Any) -> Any:
-        """The whole step as one operator, which runs the kernels of the host."""
+    def _traced_host_step(self, gradients: Any, operator: Any, who: Any, more: Any) -> Any:
+        """The whole step as one operator, which runs the kernels of the host.
+
+        Arguments:
+            gradients: dense, checked.
+            operator: what `graph_operator` made.
+            who: the operator's last input.
+            more: the inputs before it, of which only the operator knows.
+        """
         inputs: Any = self.parameters
         for states in self.traced_states:
             inputs += states
@@ -214,7 +193,7 @@ class TracedStep(nn.Cell):
             rate, _, decay, *held = self._traced_available_of(k)
             inputs += (rate, decay)
             inputs += tuple(held)
-        written = self.traced_operator(*inputs, self.traced_who)
+        written = operator(*inputs, *more, who)
         # A tuple of constants that hangs on the operator would be dropped, and the operator with it.
         if self.returns == "each":
             done = ops.depend(Tensor(True, mindspore.bool_), written)

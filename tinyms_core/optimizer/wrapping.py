@@ -12,13 +12,15 @@ from mindspore import Parameter, Tensor, nn, ops
 
 from tinyms_core.kernels.factor import analyse_factor
 from tinyms_core.kernels.rule import Rule
-from tinyms_core.kernels.traced_gradients import check_gradient, decayed, refuse, scaled
+from tinyms_core.kernels.traced_gradients import check_gradient, decayed, is_dense, refuse, scaled
 from tinyms_core.optimizer.base import Optimizer, checked_hyperparameters
+from tinyms_core.optimizer.graph_step import graph_operator
 from tinyms_core.optimizer.host_factors import HostFactors
 from tinyms_core.optimizer.host_gradients import HostGradients
 from tinyms_core.optimizer.kernel_choice import HOST_DEVICES, choose_kernel, in_graph_mode
 from tinyms_core.optimizer.mindspore_groups import MindsporeGroups
 from tinyms_core.optimizer.step import HostStep, check_gradients
+from tinyms_core.optimizer.traced_blocks import TracedBlocks
 from tinyms_core.optimizer.traced_factor import TracedFactor
 from tinyms_core.optimizer.validation import describe
 from tinyms_core.optimizer.views import undecayed
@@ -36,7 +38,7 @@ _SHARED = (
 _OWN_DECAY = (nn.AdaFactor,)
 
 
-class WrappingOptimizer(nn.Optimizer):  # type: ignore[misc]
+class WrappingOptimizer(TracedBlocks, nn.Optimizer):  # type: ignore[misc]
     r"""Base class of optimizers around another one, which give it each gradient times a factor.
 
     For a chosen parameter the update of the wrapped optimizer sees
@@ -52,8 +54,8 @@ class WrappingOptimizer(nn.Optimizer):  # type: ignore[misc]
     A subclass states the class attribute ``factor``, a `tinyms_core.rule` without state that returns
     :math:`\lambda` for a whole tensor instead of a new ``w``; ``spec``, whose capabilities say
     ``wraps_optimizer``; and a constructor. On the host a step is one pass that sums and the wrapped optimizer's
-    own kernel; around an optimizer without a kernel a second pass writes new gradients for it. In a graph, and on
-    other devices, it is made of MindSpore operators.
+    own kernel; around an optimizer without a kernel a second pass writes new gradients for it. In a graph the same runs
+    as one operator where the wrapped optimizer's step does; on other devices it is made of MindSpore operators.
 
     Parameters, state, rates, step, device and checkpoints are those of the wrapped optimizer, which works as before,
     also between the steps of this one.
@@ -149,7 +151,13 @@ class WrappingOptimizer(nn.Optimizer):  # type: ignore[misc]
         self.keeps_dtype = not own
         self.rate_limit = optimizer.rate_limit if own else 0
         self.rate_limit_message = optimizer.rate_limit_message if own else ""
-        self.gradient_names = tuple(f"{self.name}: the gradient of {p.name!r}" for p in self.parameters)
+        self.traced_names = tuple(f"{self.name}: the gradient of {p.name!r}" for p in self.parameters)
+        self._set_traced_blocks()
+        kernels = isinstance(self.view, Optimizer) and not self.view._classic and self.view._program is not None
+        found = graph_operator(self.view, self._host_factors) if kernels else None
+        self.traced_operator: Any = None if found is None else found.operator
+        self.traced_who: Any = None if found is None else found.who
+        self._graph_step: Any = None if found is None else found.step
 
     # -- description ------------------------------------------------------------------------------
 
@@ -274,18 +282,41 @@ class WrappingOptimizer(nn.Optimizer):  # type: ignore[misc]
             raise ValueError(f"got {len(gradients)} gradient(s) for {self.param_length} parameter(s)")
         if self.rate_limit > 0:
             refuse(self.global_step[0] >= self.rate_limit, self.rate_limit_message)
-        for i in range(self.param_length):
-            check_gradient(self.parameters[i], gradients[i], self.gradient_names[i], False)
+        dense = 1
+        for i, j, k, m, n, o, p, q in self.traced_eights:
+            dense = dense * is_dense(gradients[i]) * is_dense(gradients[j]) * is_dense(gradients[k])
+            dense = dense * is_dense(gradients[m]) * is_dense(gradients[n]) * is_dense(gradients[o])
+            dense = dense * is_dense(gradients[p]) * is_dense(gradients[q])
+        if dense == 0:
+            for i in range(self.param_length):
+                check_gradient(self.parameters[i], gradients[i], self.traced_names[i], False)
+        fit = self.traced_operator is not None
+        for first, last in self.traced_blocks:
+            fit = self._traced_check(gradients, first, last) and fit
         pairs = self.wrapped_scalars()
+        if fit:
+            more: Any = ()
+            for rate, decay in pairs:
+                more += (rate, decay)
+            return self.view._traced_result(
+                self.view._traced_host_step(gradients, self.traced_operator, self.traced_who, more)
+            )
+        seen: Any = ()
+        for first, last in self.traced_blocks:
+            seen += self._traced_block(gradients, pairs, first, last)
+        return self.view(seen)
+
+    def _traced_block(self, gradients: Any, pairs: Any, first: int, last: int) -> Any:
+        """What the wrapped optimizer is given for the parameters of a block."""
         step = ops.cast(self.global_step, self.wide_type).reshape(()) + 1
         seen: Any = ()
-        for i in range(self.param_length):
+        for i in range(first, last):
             gradient = gradients[i]
             if self.chosen_flags[i]:
                 rate, decay = pairs[self.place_of[i]]
                 gradient = self._multiplied(i, gradient, (rate, step, decay))
             seen += (gradient,)
-        return self.view(seen)
+        return seen
 
     def _multiplied(self, i: int, gradient: Any, supplied: Any) -> Any:
         """What the wrapped optimizer is given: the decayed gradient times the factor, still with the loss scale."""
