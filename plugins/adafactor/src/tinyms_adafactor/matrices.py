@@ -38,6 +38,10 @@ AVERAGED = False
 OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract"}}
 C = getattr(np, COMPUTE)
 LARGEST = float(np.finfo(COMPUTE).max)
+# Where a short sum of squares leaves this range, digits were lost, and it is computed once more in float64.
+LOW, HIGH = 1e-28, 1e28
+# How many rows are summed before they are added up in float64.
+ROWS = 8
 
 _load_w, _store_w = loader(PARAMETER, COMPUTE, 0), storer(PARAMETER, COMPUTE, 0)
 _load_g = loader(GRADIENT, COMPUTE, 1)
@@ -51,6 +55,12 @@ def _averaged(before, mean, memory, eps):
     """An average as it is stored: one that is finite but beyond the dtype becomes the largest number there."""
     value = memory * np.float64(before) + (1.0 - memory) * (mean + eps)
     return C(LARGEST) if LARGEST < value < np.inf else C(value)
+
+
+@njit(**OPTIONS)
+def _safe(total):
+    """Whether a sum of squares has kept its digits."""
+    return LOW < total < HIGH
 
 
 @njit(**OPTIONS)
@@ -68,13 +78,64 @@ def _square_row(a_w, a_g, at, width, scale, columns):
 
 
 @njit(**OPTIONS)
-def _measure_row(a_g, at, width, factor, factors):
-    """The sum of the squares of a row of the direction."""
+def _square_row_short(a_w, a_g, at, width, scale, short):
+    """The same in the arithmetic's own type, which is several times faster; ``short`` are the columns."""
+    total, weight = C(0.0), C(0.0)
+    for j in range(width):
+        g = _load_g(a_g, at + j) * scale
+        square = g * g
+        short[j] += square
+        total = accumulate(total, square)
+        w = _load_w(a_w, at + j)
+        weight = accumulate(weight, w * w)
+    return total, weight
+
+
+@njit(**OPTIONS)
+def _sum_rows(a_w, a_g, at, stride, width, scale, columns, short, totals):
+    """Add the squares of some rows to the columns; ``totals`` gets the rows' sums, and the parameter's is returned.
+
+    Their sums are short, and computed once more in float64 where one of them has lost digits.
+    """
+    kept, weight = True, 0.0
+    short[:width] = 0.0
+    for r in range(len(totals)):
+        total, more = _square_row_short(a_w, a_g, at + r * stride, width, scale, short)
+        kept = kept and _safe(total) and _safe(more)
+        totals[r] = total
+        weight += np.float64(more)
+    lost = 0
+    for j in range(width):
+        lost += 0 if short[j] > LOW else 1
+    if kept and lost == 0:
+        for j in range(width):
+            columns[j] += np.float64(short[j])
+        return weight
+    weight = 0.0
+    for r in range(len(totals)):
+        totals[r], more = _square_row(a_w, a_g, at + r * stride, width, scale, columns)
+        weight += more
+    return weight
+
+
+@njit(**OPTIONS)
+def _measure_row_wide(a_g, at, width, factor, factors):
+    """The sum of the squares of a row of the direction, of any size."""
     total = 0.0
     for j in range(width):
         u = np.float64(_load_g(a_g, at + j) * factor * factors[j])
         total = accumulate(total, u * u)
     return total
+
+
+@njit(**OPTIONS)
+def _measure_row(a_g, at, width, factor, factors):
+    """The sum of the squares of a row of the direction."""
+    total = C(0.0)
+    for j in range(width):
+        u = _load_g(a_g, at + j) * factor * factors[j]
+        total = accumulate(total, u * u)
+    return np.float64(total) if _safe(total) else _measure_row_wide(a_g, at, width, factor, factors)
 
 
 @njit(**OPTIONS)
@@ -97,6 +158,7 @@ def run_units(stage, first, last, units, shapes, addresses, groups, numbers, par
     the parameter's squares; the second the sum of the direction's squares; the third writes.
     """
     columns, factors = np.empty(TILE_WIDTH), np.empty(TILE_WIDTH, C)
+    short, totals = np.empty(TILE_WIDTH, C), np.empty(ROWS)
     for u in range(first, last):
         k, i0, i1, j0, width = units[u, 0], units[u, 3], units[u, 4], units[u, 5], units[u, 6] - units[u, 5]
         n, m, blocks, tiles, means_at = (
@@ -125,16 +187,17 @@ def run_units(stage, first, last, units, shapes, addresses, groups, numbers, par
                     column = np.float64(_load_c(a_c, b * m + j0 + j))
                     # Zero is the average where every gradient has been zero.
                     factors[j] = C(1.0 / np.sqrt(column)) if column != 0.0 else C(0.0)
-            for i in range(i0, i1):
-                at, row = (b * n + i) * m + j0, b * n + i
-                if stage == 0:
-                    total, more = _square_row(a_w, a_g, at, width, scale, columns)
-                    weight += more
+            for i in range(i0, i1 if stage == 0 else i0, ROWS):
+                at, rows = (b * n + i) * m + j0, totals[: min(ROWS, i1 - i)]
+                weight += _sum_rows(a_w, a_g, at, m, width, scale, columns, short, rows)
+                for r in range(len(rows)):
                     if tiles == 1:
-                        _store_r(a_r, row, _averaged(_load_r(a_r, row), total / m, memory, eps))
+                        row = b * n + i + r
+                        _store_r(a_r, row, _averaged(_load_r(a_r, row), rows[r] / m, memory, eps))
                     else:
-                        partials[shapes[k, ROWS_AT] + (b * tiles + j0 // shapes[k, TILE]) * n + i] = total
-                    continue
+                        partials[shapes[k, ROWS_AT] + (b * tiles + j0 // shapes[k, TILE]) * n + i + r] = rows[r]
+            for i in range(i0 if stage > 0 else i1, i1):
+                at, row = (b * n + i) * m + j0, b * n + i
                 share = np.float64(_load_r(a_r, row))
                 factor = scale * (C(1.0 / np.sqrt(share / mean)) if share != 0.0 else C(0.0))
                 if stage == 1:
