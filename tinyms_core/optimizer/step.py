@@ -10,11 +10,12 @@ import mindspore
 import numpy as np
 from mindspore import Tensor, nn
 
-from tinyms_core.kernels.batch import Integers, make_batch
+from tinyms_core.kernels.batch import Floats, Integers, make_batch
 from tinyms_core.kernels.cpu import PREPROCESSING, compute_type
 from tinyms_core.kernels.host import host_function
 from tinyms_core.kernels.program import Program
 from tinyms_core.kernels.rule import SUPPLIED_SCALARS
+from tinyms_core.kernels.traffic import KernelCall
 from tinyms_core.kernels.trampoline import KINDS
 from tinyms_core.kernels.update import Plan
 from tinyms_core.optimizer.addresses import (
@@ -116,12 +117,16 @@ class _Bucket:
     ) -> None:
         """Update: ``own`` has the addresses of the parameters and states, ``gradients`` those of the gradients."""
         addresses = np.concatenate((own[:1], gradients[np.newaxis], own[1:]))
-        columns = (*PREPROCESSING, *self.kernel.scalars)
-        table = np.array([[group[name] for name in columns] for group in scalars], dtype=np.float64)
+        table = self.table(scalars)
         groups = self.groups
         if factors is not None:
             table, groups = factors.rows(self.members, addresses, table[groups])
         self.kernel(self.batch, addresses, groups, table)
+
+    def table(self, scalars: list[dict[str, float]]) -> Floats:
+        """The scalars of each group, in the order in which the kernel takes them."""
+        columns = (*PREPROCESSING, *self.kernel.scalars)
+        return np.array([[group[name] for name in columns] for group in scalars], dtype=np.float64)
 
 
 def _row_length(setting: Any) -> int:
@@ -203,6 +208,19 @@ class HostStep:
         for bucket in self._buckets_for(kinds, KINDS.__getitem__):
             bucket.run(np.ascontiguousarray(own[:, bucket.members]), gradients[bucket.members], scalars)
         return scalar_state
+
+    def calls(self, kinds: Sequence[Any]) -> list[KernelCall]:
+        """The kernel calls of the next step, with dense gradients of given dtypes, in order."""
+        wait_for_queued_work()
+        step = int(self._optimizer.global_step.asnumpy()[0])
+        scalars, _ = self._scalars(step, self._values_at(step))
+        factors = None if self._factors is None else self._factors.at_step(step, kinds)
+        found = []
+        for bucket in self._buckets_for(list(kinds), dtype_name):
+            if factors is not None:
+                found += factors.calls(bucket.members)
+            found.append(KernelCall(bucket.kernel, bucket.batch, bucket.groups, bucket.table(scalars)))
+        return found
 
     def _read_sparse(self, gradients: Sequence[Any], kinds: list[Any]) -> dict[int, SparseGradient]:
         """The sparse gradients by index, checked, with distinct rows."""
