@@ -28,6 +28,12 @@ def available_bytes() -> int | None:
     return int(found.group(1)) << 10 if found else None
 
 
+def fits(needed: int) -> bool:
+    """Whether so many bytes can be had, and leave something over; True where the system does not say."""
+    available = available_bytes()
+    return available is None or needed <= _SHARE * available
+
+
 def contestant_bytes(spec: OptimizerSpec, arguments: Mapping[str, Any], shapes: ShapeSet, setting: Setting) -> int:
     """Return the bytes of parameters, gradients and state of one contestant."""
     own = 2 * shapes.elements * WIDTHS[setting.dtype]
@@ -55,10 +61,10 @@ def require_room(
     Raises:
         CommandError: If it does not fit; the message says how much there is.
     """
-    available = available_bytes()
     # The tensors that are walked over without arithmetic are as many as those of one contestant.
     needed = (contestants + 1) * contestant_bytes(spec, arguments, shapes, setting)
-    if available is not None and needed > _SHARE * available:
+    if not fits(needed):
+        available = available_bytes() or 0
         raise CommandError(
             f"--shapes: {shapes.name!r} needs {needed / 2**30:.1f} GiB for {contestants} optimizer(s) in turns with "
             f"{spec.name!r}, and {available / 2**30:.1f} GiB are available; name a smaller set, or --against none"

@@ -58,7 +58,8 @@ class Outcome:
     """What the steps of one optimizer with one set of shapes took.
 
     Attributes:
-        optimizer: the name that was asked for.
+        name: the name that was asked for.
+        optimizer: the same, with what it is built around where it is built so.
         shapes: the set.
         setting: mode, dtype and preprocessing.
         arguments: what the optimizer was built with.
@@ -69,6 +70,7 @@ class Outcome:
         possible_bytes: bytes of these.
     """
 
+    name: str
     optimizer: str
     shapes: ShapeSet
     setting: Setting
@@ -207,6 +209,7 @@ def measure(
     del contestants, ours
     gc.collect()
     return Outcome(
+        name=name,
         optimizer=f"{name} around {around}" if spec.capabilities.wraps_optimizer else name,
         shapes=shapes,
         setting=setting,
