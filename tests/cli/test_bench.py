@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from importlib.machinery import ModuleSpec
 from math import prod
 from types import ModuleType, SimpleNamespace
@@ -68,6 +69,21 @@ def test_a_race_interleaves_and_leaves_the_warm_up_out():
     assert order == ["a", "b"] * (WARM_UP + 2)
     assert [len(times[name].seconds) for name in "ab"] == [2, 2]
     assert [len(times[name].disturbances) for name in "ab"] == [2, 2]
+
+
+def test_a_turn_of_slow_steps_is_short():
+    calls = {"slow": 0, "fast": 0}
+
+    def slow():
+        calls["slow"] += 1
+        time.sleep(0.03)
+
+    def fast():
+        calls["fast"] += 1
+
+    race({"slow": slow, "fast": fast}, 4, steps=5)
+    # The first two turns are whole.
+    assert calls == {"slow": 2 * 5 + (WARM_UP + 2), "fast": (WARM_UP + 4) * 5}
 
 
 def test_a_race_that_takes_too_long_has_few_rounds():

@@ -87,7 +87,8 @@ def _draw_bars(
     axes.set_yticks(range(len(optimizers)), optimizers)
     axes.invert_yaxis()
     axes.set_xlabel(label, fontsize=12)
-    axes.legend(fontsize=11)
+    # Beside the bars, which may fill the whole width.
+    axes.legend(fontsize=11, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
     return [_save(figure, axes, path)]
 
 

@@ -102,6 +102,7 @@ class Times:
 # finds the caches as another contestant left them, the others as a loop of steps does.
 FEW_ELEMENTS: Final = 1_000_000
 STEPS_OF_A_TURN: Final = 10
+TURN_SECONDS: Final = 0.05
 
 
 def steps_of_a_turn(elements: int) -> int:
@@ -122,7 +123,8 @@ def race(
         contestants: The steps, by name; in each round all are timed, in this order.
         rounds: How many rounds count, after those that warm up.
         finished: Called after each round.
-        steps: Steps of a contestant's turn; the time of a step is their mean.
+        steps: Steps of a contestant's turn, fewer where it would take longer than `TURN_SECONDS`; the time of a step
+            is their mean.
         limit: Seconds after the first round, which compiles, until no further round begins; `FEWEST_ROUNDS` count in
             any case.
 
@@ -132,6 +134,7 @@ def race(
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     disturbances: dict[str, list[Disturbance]] = {name: [] for name in contestants}
     watch = Watch()
+    turns = dict.fromkeys(contestants, steps)
     started = inf
     for turn in range(WARM_UP + rounds):
         counts = turn >= WARM_UP
@@ -145,9 +148,12 @@ def race(
             time.sleep(REST_SECONDS)
             watch.start()
             began = time.perf_counter()
-            for _ in range(steps):
+            for _ in range(turns[name]):
                 step()
-            took = (time.perf_counter() - began) / steps
+            took = (time.perf_counter() - began) / turns[name]
+            if turn:
+                # What takes long needs no run of steps to be measured; the first round compiles.
+                turns[name] = max(1, min(turns[name], int(TURN_SECONDS / took)))
             if counts:
                 seconds[name].append(took)
                 disturbances[name].append(watch.stop())
