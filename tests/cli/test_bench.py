@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
+import time
 from importlib.machinery import ModuleSpec
 from math import prod
 from types import ModuleType, SimpleNamespace
@@ -14,12 +14,13 @@ import pytest
 from mindspore import nn
 
 from tinyms_core.cli.bench.arguments import bench_arguments
-from tinyms_core.cli.bench.peers import CellStep, mindspore_peer, torch_peer
-from tinyms_core.cli.bench.shapes import SHAPE_SETS
-from tinyms_core.cli.bench.timing import WARM_UP, Times, race
-from tinyms_core.cli.bench.traffic import Passes, step_bytes
+from tinyms_core.cli.bench.disturbance import Watch
+from tinyms_core.cli.bench.peers import mindspore_peer, torch_peer
+from tinyms_core.cli.bench.setting import Setting, running
+from tinyms_core.cli.bench.shapes import SHAPE_SETS, ShapeSet
+from tinyms_core.cli.bench.steps import CellStep
+from tinyms_core.cli.bench.timing import FEWEST_ROUNDS, WARM_UP, Times, median_ratio, race
 from tinyms_core.registry.api import get_optimizer, list_optimizers, optimizer_info
-from tinyms_core.registry.specs import StateSlot
 
 
 @pytest.mark.parametrize(
@@ -27,8 +28,11 @@ from tinyms_core.registry.specs import StateSlot
     [
         ("large", 16, 16 * 2**20),
         ("small", 500, 50_000),
+        ("tiny", 2000, 128_000),
+        ("conv", 16, 16 * 2**20),
         ("resnet50", 161, 25_557_032),
         ("bert-base", 199, 109_482_240),
+        ("bert-large", 391, 335_141_888),
     ],
 )
 def test_sets_have_the_true_totals(name, tensors, elements):
@@ -42,25 +46,6 @@ def test_networks_begin_and_end_with_the_right_layers():
     assert SHAPE_SETS["resnet50"]().shapes[-2:] == ((1000, 2048), (1000,))
     assert SHAPE_SETS["bert-base"]().shapes[0] == (30522, 768)
     assert SHAPE_SETS["bert-base"]().shapes[-2:] == ((768, 768), (768,))
-
-
-def test_traffic_counts_state_and_a_second_pass():
-    adam = optimizer_info("adam")
-    assert step_bytes(adam, 10) == 7 * 10 * 4
-    assert step_bytes(optimizer_info("momentum"), 10) == 5 * 10 * 4
-    assert step_bytes(optimizer_info("lamb"), 10) == 10 * 10 * 4
-    shared = (StateSlot("t", "t", shape="scalar"),)
-    assert step_bytes(replace(adam, state=shared), 10) == 3 * 10 * 4
-
-
-@pytest.mark.parametrize("elements", [10, 10**6])
-def test_passes_reach_every_element(elements):
-    passes = Passes(elements * 8, elements)
-    assert passes.bytes == elements * 8
-    passes.copy()
-    assert np.array_equal(passes.target, np.ones(elements))
-    passes.rewrite()
-    assert np.array_equal(passes.source, -np.ones(elements))
 
 
 def test_arguments_have_decay_and_scale_on_and_what_is_required():
@@ -83,13 +68,67 @@ def test_a_race_interleaves_and_leaves_the_warm_up_out():
     times = race({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 2)
     assert order == ["a", "b"] * (WARM_UP + 2)
     assert [len(times[name].seconds) for name in "ab"] == [2, 2]
+    assert [len(times[name].disturbances) for name in "ab"] == [2, 2]
+
+
+def test_a_turn_of_slow_steps_is_short():
+    calls = {"slow": 0, "fast": 0}
+
+    def slow():
+        calls["slow"] += 1
+        time.sleep(0.03)
+
+    def fast():
+        calls["fast"] += 1
+
+    race({"slow": slow, "fast": fast}, 4, steps=5)
+    # The first two turns are whole.
+    assert calls == {"slow": 2 * 5 + (WARM_UP + 2), "fast": (WARM_UP + 4) * 5}
+
+
+def test_a_race_that_takes_too_long_has_few_rounds():
+    times = race({"a": lambda: None}, 50, limit=1e-9)
+    assert len(times["a"].seconds) == FEWEST_ROUNDS
 
 
 def test_ratios_are_paired_by_round():
     ours, theirs = Times((1.0, 10.0, 100.0)), Times((2.0, 20.0, 200.0))
-    assert theirs.ratio_to(ours) == 2.0
+    assert theirs.ratio_to(ours).median == 2.0
     assert ours.milliseconds == 10_000.0
-    assert Times((1.0,)).to_dict()["quartiles_ms"] == [1000.0, 1000.0]
+    told = Times((1.0,)).to_dict()
+    assert told["quartiles_ms"] == [1000.0, 1000.0]
+    assert told["rounds_ms"] == [1000.0]
+    assert told["disturbed_rounds"] == []
+
+
+def test_bounds_of_a_median_are_two_of_the_values():
+    # Of 20 values no more than 5 lie on either side beyond the bounds: 2 * 0.0207 of all cases.
+    found = median_ratio(range(20, 0, -1))
+    assert (found.median, found.low, found.high) == (10.5, 6, 15)
+    assert median_ratio([3.0, 1.0, 2.0]).low is None
+    # Of six values 1 case in 32 has all of them on one side.
+    assert (median_ratio(range(6)).low, median_ratio(range(6)).high) == (0, 5)
+
+
+def test_bounds_hold_the_median_as_often_as_they_say():
+    random = np.random.default_rng(7)
+    for rounds in (6, 11, 20):
+        ratios = [median_ratio(random.exponential(size=rounds).tolist()) for _ in range(2000)]
+        held = np.mean([ratio.low <= np.log(2) <= ratio.high for ratio in ratios])
+        assert 0.94 < held < 1.0
+
+
+def test_disturbed_rounds_are_told_of(monkeypatch):
+    counts = iter([(0, 0), (0, 0), (3, 2), (3, 2), (3, 2)])
+    monkeypatch.setattr(Watch, "_counts", lambda self: next(counts))
+    watch = Watch()
+    watch.start()
+    disturbed = watch.stop()
+    watch.start()
+    times = Times((1.0, 1.0), (watch.stop(), disturbed))
+    assert disturbed.switches == 3
+    assert disturbed.stolen_ms > 0
+    assert [row["round"] for row in times.to_dict()["disturbed_rounds"]] == [1]
 
 
 @pytest.mark.usefixtures("tiny_shapes")
@@ -105,15 +144,18 @@ def test_results_have_every_number_and_reason(run, tmp_path):
     adam, lamb = rows["adam", "large"], rows["lamb", "large"]
     assert adam["elements"] == 17
     assert adam["tensors"] == 2
-    assert adam["traffic_bytes"] == 17 * 28
-    assert set(adam["memory"]) == {"copy", "in place"}
-    for memory in adam["memory"].values():
-        assert memory["bytes"] == pytest.approx(17 * 28, abs=8)
-        assert memory["gb_per_s"] > 0
-        assert memory["step_fraction"] > 0
+    roofline = adam["roofline"]
+    assert roofline["bytes"] == 17 * 28
+    assert roofline["passes"] == [{"reads": ["w", "g", "m", "v"], "writes": ["w", "m", "v"]}]
+    assert roofline["gb_per_s"] > 0
+    assert roofline["possible_gb_per_s"] > 0
+    assert roofline["of_possible"]["median"] > 0
+    assert len(roofline["possible"]["rounds_ms"]) == len(adam["rounds_ms"]) == 2
     assert adam["median_ms"] > 0
-    assert adam["gb_per_s"] > 0
-    assert adam["peers"]["mindspore"]["ratio_to_ours"] > 0
+    assert (adam["mode"], adam["dtype"]) == ("pynative", "float32")
+    assert adam["peers"]["mindspore"]["ratio_to_ours"]["median"] > 0
+    assert {"cpu", "cores", "caches_bytes", "memory_bytes", "load"} <= set(report["machine"])
+    assert report["date"].endswith("+00:00")
     assert lamb["peers"]["mindspore"]["median_ms"] is None
     assert "Unsupported op [Lamb] on CPU" in lamb["peers"]["mindspore"]["reason"]
     assert "mindspore.nn.Lamb: RuntimeError: Unsupported op [Lamb] on CPU" in result.stdout
@@ -121,7 +163,7 @@ def test_results_have_every_number_and_reason(run, tmp_path):
 
 @pytest.mark.usefixtures("tiny_shapes")
 def test_peers_can_be_left_out(run):
-    result = run("bench", "momentum", "--shapes", "small", "--steps", "1", "--no-peers", "--json", "-")
+    result = run("bench", "momentum", "--shapes", "small", "--steps", "1", "--against", "none", "--json", "-")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["results"][0]["peers"] == {}
 
@@ -142,9 +184,16 @@ def test_threads_are_limited_for_the_run_alone(run, tiny_shapes, monkeypatch):
 
     monkeypatch.setattr("tinyms_core.cli.commands.bench._limit_peers", lambda threads: None)
     before = thread_count()
-    result = run("bench", "adam", "--shapes", "small", "--steps", "1", "--no-peers", "--threads", "3", "--json", "-")
+    result = run(
+        "bench", "adam", "--shapes", "small", "--steps", "1", "--against", "none", "--threads", "3", "--json", "-"
+    )
     assert json.loads(result.stdout)["settings"]["threads"] == 3
     assert thread_count() == before
+
+
+def _peer(find, name, arguments=None, setting=Setting()):  # noqa: B008
+    spec = optimizer_info(name)
+    return find(spec, spec, bench_arguments(spec) if arguments is None else arguments, setting)
 
 
 class _Tensor:
@@ -153,6 +202,10 @@ class _Tensor:
     def __init__(self, array: np.ndarray) -> None:
         self.array = array
         self.grad: _Tensor | None = None
+
+    def to(self, dtype: str) -> _Tensor:
+        assert dtype == "float32"
+        return self
 
     def requires_grad_(self) -> _Tensor:
         return self
@@ -174,10 +227,11 @@ class _Adam:
 def test_torch_is_a_peer_where_it_is_installed(monkeypatch):
     torch = ModuleType("torch")
     torch.from_numpy = _Tensor  # type: ignore[attr-defined]
+    torch.float32 = "float32"  # type: ignore[attr-defined]
     torch.optim = SimpleNamespace(Adam=_Adam)  # type: ignore[attr-defined]
     torch.__spec__ = ModuleSpec("torch", None)
     monkeypatch.setitem(sys.modules, "torch", torch)
-    peer = torch_peer("adam", bench_arguments(optimizer_info("adam")))
+    peer = _peer(torch_peer, "adam")
     assert peer.label == "torch.optim.Adam(fused=True)"
     assert "without loss scale" in peer.note
     values, gradients = [np.ones(3, np.float32)], [np.full(3, 2, np.float32)]
@@ -189,20 +243,83 @@ def test_torch_is_a_peer_where_it_is_installed(monkeypatch):
     assert optimizer.arguments == {"lr": 1e-3, "weight_decay": 0.01, "fused": True}
     assert optimizer.parameters[0].array is not values[0]
     assert optimizer.parameters[0].grad is not None
-    assert optimizer.parameters[0].grad.array is gradients[0]
+    assert np.array_equal(optimizer.parameters[0].grad.array, gradients[0])
 
 
-@pytest.mark.parametrize(("name", "reason"), [("adam", "not installed"), ("lamb", "no optimizer of this algorithm")])
-def test_torch_is_left_out_with_a_reason(monkeypatch, name, reason):
+def test_torch_is_left_out_with_a_reason(monkeypatch):
     monkeypatch.setattr("tinyms_core.cli.bench.peers.find_spec", lambda module: None)
-    peer = torch_peer(name, {})
-    assert peer.build is None
-    assert reason in peer.reason
+    missing = _peer(torch_peer, "adam")
+    assert missing.build is None
+    assert "torch is not installed" in missing.reason
+    monkeypatch.setattr("tinyms_core.cli.bench.peers.find_spec", lambda module: module)
+    assert "no optimizer of this algorithm" in _peer(torch_peer, "lamb").reason
+    assert "do not centralize" in _peer(torch_peer, "adam", setting=Setting(centralize=True)).reason
 
 
 def test_a_class_that_mindspore_lacks_is_a_reason():
-    assert mindspore_peer("Dense", {}).reason == "mindspore.nn has no such optimizer"
-    assert mindspore_peer("Adam", {"no_such_argument": 1}).reason.startswith("KeyError: ")
+    assert _peer(mindspore_peer, "adan").reason == "mindspore.nn has no such optimizer"
+    assert _peer(mindspore_peer, "adam", {"no_such_argument": 1}).reason.startswith("KeyError: ")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "right"),
+    [
+        ("--against", "pytorch", "'pytorch' is none of mindspore, torch, none"),
+        ("--against", "none,torch", "none stands alone"),
+        ("--shapes", "huge", "bert-large, all"),
+        ("--mode", "eager", "'eager' is none of pynative, graph, jit"),
+        ("--dtype", "int8", "bfloat16"),
+    ],
+)
+def test_an_unknown_word_is_an_error_with_those_that_are_known(run, option, value, right):
+    result = run("bench", "adam", option, value)
+    assert result.exit_code == 2
+    assert right in " ".join(result.stderr.split())
+
+
+@pytest.mark.usefixtures("tiny_shapes")
+def test_a_list_with_commas_is_as_good_as_repetition(run):
+    result = run(
+        "bench", "adam", "--shapes", "small,large", "--mode", "jit,graph", "--dtype", "float16", "--steps", "1",
+        "--against", "mindspore", "--json", "-",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)["results"]
+    assert [(row["shapes"], row["mode"], row["dtype"]) for row in rows] == [
+        (shapes, mode, "float16") for mode in ("jit", "graph") for shapes in ("small", "large")
+    ]
+    assert all(row["peers"]["mindspore"]["median_ms"] for row in rows if row["shapes"] == "large")
+
+
+@pytest.mark.parametrize("mode", ["pynative", "graph", "jit"])
+def test_every_mode_does_the_steps_that_are_timed(mode):
+    """What is timed updates the parameters, in ours and in MindSpore's."""
+    for make in (nn.Adam, get_optimizer("adam")):
+        with running(mode):
+            step = CellStep(make, {"learning_rate": 0.5}, [np.ones(3)], [np.ones(3)], Setting(mode))
+            step()
+            first = step.optimizer.parameters[0].asnumpy().copy()
+            step()
+            assert np.allclose(first, 0.5, atol=1e-3)
+            assert np.allclose(step.optimizer.parameters[0].asnumpy(), 0.0, atol=1e-3)
+
+
+def test_centralization_needs_convolutions(run, monkeypatch):
+    refused = run("bench", "adam", "--shapes", "large", "--centralize")
+    assert refused.exit_code == 2
+    assert "the set 'large' has no convolutions" in refused.stderr
+    monkeypatch.setitem(SHAPE_SETS, "conv", lambda: ShapeSet("conv", ((4, 3, 2, 2), (5,))))
+    options = ("--shapes", "conv", "--centralize", "--steps", "1", "--against", "none", "--json", "-")
+    assert json.loads(run("bench", "adam", *options).stdout)["results"][0]["centralize"] is True
+    assert "does not centralize" in run("bench", "adafactor", *options).stderr
+
+
+def test_what_does_not_fit_into_memory_is_refused_before_it_is_built(run, monkeypatch):
+    monkeypatch.setattr("tinyms_core.cli.bench.room.available_bytes", lambda: 2**20)
+    result = run("bench", "adam", "--shapes", "large", "--against", "none")
+    assert result.exit_code == 2
+    assert "'large' needs 0.5 GiB" in result.stderr
+    assert "0.0 GiB are available" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["mindspore.nn", "tinyms"])
@@ -211,16 +328,19 @@ def test_memory_is_given_back(name):
     step = CellStep(make, {"learning_rate": 1e-3}, [np.ones((64, 32), np.float32)], [np.ones((64, 32), np.float32)])
     step()
     step.release()
-    assert max(parameter.size for parameter in step._optimizer.get_parameters()) == 1
+    assert max(parameter.size for parameter in step.optimizer.get_parameters()) == 1
 
 
 @pytest.mark.usefixtures("tiny_shapes")
 def test_an_optimizer_around_another_one_is_timed_around_the_one_that_is_named(run):
-    result = run("bench", "lars", "--around", "adam", "--shapes", "small", "--steps", "1", "--no-peers", "--json", "-")
+    result = run(
+        "bench", "lars", "--around", "adam", "--shapes", "small", "--steps", "1", "--against", "none", "--json", "-"
+    )
     assert result.exit_code == 0, result.output
     row = json.loads(result.stdout)["results"][0]
     assert row["optimizer"] == "lars around adam"
-    assert row["traffic_bytes"] == 2 * (7 + 2) * 4
+    # A pass that reads parameter and gradient comes before Adam's own.
+    assert row["roofline"]["bytes"] == 2 * (7 + 2) * 4
     wrong = run("bench", "lars", "--around", "lars", "--steps", "1")
     assert wrong.exit_code == 2
     assert "--around: 'lars' is not built from parameters" in wrong.output

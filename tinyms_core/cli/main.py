@@ -15,6 +15,7 @@ from tinyms_core.cli.commands.info import info
 from tinyms_core.cli.commands.listing import list_command
 from tinyms_core.cli.commands.new import new
 from tinyms_core.cli.commands.train import train
+from tinyms_core.cli.commands.warmup import warmup
 from tinyms_core.cli.errors import Group
 
 # MindSpore's log level: errors only. Its warnings are about the host's name and its own deprecated modules.
@@ -33,6 +34,7 @@ def cli() -> None:
       tinyms-optim train adam lamb
       tinyms-optim compare momentum thor
       tinyms-optim bench adam --shapes large
+      tinyms-optim warmup
       tinyms-optim new my_optimizer
 
     \b
@@ -44,7 +46,7 @@ def cli() -> None:
     """
 
 
-for _command in (list_command, info, check, train, compare, bench, new, doctor):
+for _command in (list_command, info, check, train, compare, bench, warmup, new, doctor):
     cli.add_command(_command)
 
 

@@ -39,8 +39,8 @@ def require_extras(command: str) -> None:
         raise CommandError(f'{command} needs {" and ".join(missing)}: pip install "tinyms-core[train]"')
 
 
-def make_folder(folder: Path) -> Path:
-    """Make the folder of ``--output``, where it is missing.
+def make_folder(folder: Path, option: str = "--output") -> Path:
+    """Make the folder of an option, where it is missing.
 
     Raises:
         CommandError: If it cannot be made.
@@ -48,7 +48,7 @@ def make_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CommandError(f"--output: the folder {str(folder)!r} cannot be made: {error.strerror}") from error
+        raise CommandError(f"{option}: the folder {str(folder)!r} cannot be made: {error.strerror}") from error
     return folder
 
 

@@ -30,6 +30,7 @@ from tinyms_core.kernels.program import (
 )
 from tinyms_core.kernels.rule import GRADIENT, PARAMETER
 from tinyms_core.kernels.threads import run_ranges, thread_count
+from tinyms_core.kernels.traffic import Traffic, program_traffic
 
 # Sums of squares are kept in the arithmetic's own type over this many elements, and added up in float64.
 # Where such a sum leaves the range in which squares are exact enough, it is computed once more in float64.
@@ -104,6 +105,18 @@ class CpuKernel:
             float64, shape (tensors, len(program.tensor_slots)).
         """
         return self._run(batch, addresses, groups, scalars, self.program.stages - 1)
+
+    def traffic(
+        self, batch: Batch, groups: Integers, scalars: Floats, stages: int | None = None
+    ) -> tuple[Traffic, ...]:
+        """What a call moves at least.
+
+        Arguments are those of a call, and:
+            stages: how many passes are done, all unless given.
+        """
+        rows = scalars[np.unique(groups), len(PREPROCESSING) :]
+        same = {name: column[0] for name, column in zip(self.scalars, rows.T, strict=True) if len(set(column)) == 1}
+        return (program_traffic(self.program, self.storage, batch, same, stages),)
 
     def _run(self, batch: Batch, addresses: Integers, groups: Integers, scalars: Floats, stages: int) -> Floats:
         """Do the first ``stages`` passes, and return the tensors' scalars."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any
 
@@ -16,13 +17,19 @@ from tinyms_core.kernels.update import Function, KernelFactory, Plan
 Array = np.ndarray[Any, Any]
 
 
-def on_arrays(function: Function) -> KernelFactory:
+# Operations of matrix products in one step of a parameter, of its shape and the hyperparameters.
+Flops = Callable[[tuple[int, ...], Mapping[str, Any]], int]
+
+
+def on_arrays(function: Function, flops: Flops | None = None) -> KernelFactory:
     """Make a kernel factory of an update in numpy, as `Update` takes for its ``host``.
 
     Arguments:
         function: one step of one parameter, with the arguments of the update's ``traced`` in the same order:
             arrays in the arithmetic's dtype and in their own shapes, lr, t and weight_decay as floats. It
             returns the new parameter and the new state, and writes nothing; what is None comes back as None.
+        flops: ``flops(shape, hyperparameters)``, the operations of the matrix products in a step of a parameter,
+            where they decide its time; ``tinyms-optim bench`` shows them.
 
     Returns:
         The factory. Its kernels go through the tensors one by one, with copies of each; whoever needs more speed
@@ -39,7 +46,7 @@ def on_arrays(function: Function) -> KernelFactory:
     """
 
     def factory(plan: Plan, parameter: str, gradient: str) -> ArrayKernel:
-        return ArrayKernel(function, plan, parameter, gradient)
+        return ArrayKernel(function, plan, parameter, gradient, flops)
 
     return factory
 
@@ -52,11 +59,15 @@ class ArrayKernel:
         plan: the update's plan.
         parameter: storage type of the parameters.
         gradient: storage type of the gradients.
+        flops: operations of matrix products, of a shape and the hyperparameters.
     """
 
-    def __init__(self, function: Function, plan: Plan, parameter: str, gradient: str) -> None:
+    def __init__(
+        self, function: Function, plan: Plan, parameter: str, gradient: str, flops: Flops | None = None
+    ) -> None:
         self.scalars = plan.step_scalars
         self._function = function
+        self._flops = flops
         self._plan = plan
         self._types = (parameter, gradient)
         self._compute: Any = np.dtype(compute_type(parameter)).type
@@ -66,6 +77,12 @@ class ArrayKernel:
         for k, shape in enumerate(batch.shapes):
             row = [float(value) for value in scalars[groups[k]]]
             self._step(shape, int(batch.rows[k]), [int(address) for address in addresses[:, k]], row)
+
+    def flops(self, batch: Batch) -> int:
+        """Operations of matrix products in a call; 0 where the update has none that count."""
+        if self._flops is None:
+            return 0
+        return sum(self._flops(shape, self._plan.hyperparameters) for shape in batch.shapes)
 
     def _step(self, shape: tuple[int, ...], row_length: int, addresses: list[int], scalars: list[float]) -> None:
         plan, update = self._plan, self._plan.update

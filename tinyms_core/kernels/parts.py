@@ -13,6 +13,7 @@ from tinyms_core.kernels.errors import RuleError
 from tinyms_core.kernels.host import host_function
 from tinyms_core.kernels.program import analyse
 from tinyms_core.kernels.rule import Rule
+from tinyms_core.kernels.traffic import KernelCall, Traffic
 from tinyms_core.kernels.update import KernelFactory, Plan
 
 # Says of a parameter's shape and the hyperparameters which kernel is for it.
@@ -104,8 +105,14 @@ class RuleKernel:
 
     def __call__(self, batch: Batch, addresses: Integers, groups: Integers, scalars: Floats) -> None:
         """Update all tensors of a batch by one step, in place; arguments are those of every kernel."""
-        table = np.array([self._slots(row) for row in scalars.tolist()], dtype=np.float64)
-        self._kernel(batch, np.ascontiguousarray(addresses[self._rows]), groups, table)
+        self._kernel(batch, np.ascontiguousarray(addresses[self._rows]), groups, self._table(scalars))
+
+    def traffic(self, batch: Batch, groups: Integers, scalars: Floats) -> tuple[Traffic, ...]:
+        """What a call moves at least; arguments are those of a call."""
+        return self._kernel.traffic(batch, groups, self._table(scalars))
+
+    def _table(self, scalars: Floats) -> Floats:
+        return np.array([self._slots(row) for row in scalars.tolist()], dtype=np.float64)
 
     def _slots(self, row: list[float]) -> list[float]:
         """A group's scalars as the rule's kernel takes them."""
@@ -141,6 +148,22 @@ class DividedKernel:
             if len(members):
                 own = np.ascontiguousarray(addresses[:, members])
                 kernel(part, own, groups[members], np.ascontiguousarray(scalars[:, columns]))
+
+    def traffic(self, batch: Batch, groups: Integers, scalars: Floats) -> tuple[Traffic, ...] | None:
+        """What a call moves at least; None where one of the two kernels has tensors and does not say."""
+        found: list[Traffic] = []
+        for (kernel, columns), (members, part) in zip(self._parts, self._divide(batch), strict=True):
+            if len(members):
+                moved = KernelCall(kernel, part, groups[members], scalars[:, columns]).traffic()
+                if moved is None:
+                    return None
+                found += moved
+        return tuple(found)
+
+    def flops(self, batch: Batch) -> int:
+        """Operations of matrix products in a call."""
+        divided = zip(self._parts, self._divide(batch), strict=True)
+        return sum(kernel.flops(part) for (kernel, _), (_, part) in divided if hasattr(kernel, "flops"))
 
     def _divide(self, batch: Batch) -> list[tuple[Integers, Batch]]:
         first = np.array([self._chosen(shape) for shape in batch.shapes], dtype=bool)

@@ -19,6 +19,7 @@ from tinyms_core.kernels.cpu import PREPROCESSING, CpuKernel
 from tinyms_core.kernels.factor import Factor
 from tinyms_core.kernels.host import host_function
 from tinyms_core.kernels.rule import SUPPLIED_SCALARS
+from tinyms_core.kernels.traffic import KernelCall
 from tinyms_core.kernels.trampoline import KINDS
 from tinyms_core.optimizer.dtypes import dtype_name
 
@@ -163,6 +164,13 @@ class StepFactors:
     kinds: bytes
     decays: Floats
     table: Floats
+
+    def calls(self, members: Sequence[int]) -> list[KernelCall]:
+        """The kernel calls that compute the factors of a kernel call's tensors."""
+        layout = self.owner.layout(members, KINDS[self.kinds[members[0]]])
+        if layout is None:
+            return []
+        return [KernelCall(layout.kernel, layout.batch, layout.groups, self.table, layout.kernel.program.stages - 1)]
 
     def rows(self, members: Sequence[int], addresses: Integers, table: Floats) -> tuple[Floats, Integers]:
         """Give each tensor of a kernel call a row of its own, with decay and factor where it is chosen.

@@ -11,11 +11,12 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from tinyms_core.kernels.arrays import cell_at
-from tinyms_core.kernels.batch import Integers, make_batch
+from tinyms_core.kernels.batch import Floats, Integers, make_batch
 from tinyms_core.kernels.cpu import PREPROCESSING, compute_type
 from tinyms_core.kernels.host import host_function
 from tinyms_core.kernels.program import Program
 from tinyms_core.kernels.rule import SUPPLIED_SCALARS
+from tinyms_core.kernels.traffic import KernelCall
 from tinyms_core.kernels.trampoline import KINDS
 from tinyms_core.kernels.update import Plan
 from tinyms_core.optimizer.addresses import (
@@ -114,12 +115,16 @@ class _Bucket:
         """Update: ``own`` has the addresses of all parameters and states, ``gradients`` those of all gradients."""
         own, gradients = own[:, self.chosen], gradients[self.chosen]
         addresses = np.concatenate((own[:1], gradients[np.newaxis], own[1:]))
-        columns = (*PREPROCESSING, *self.kernel.scalars)
-        table = np.array([[group[name] for name in columns] for group in scalars], dtype=np.float64)
+        table = self.table(scalars)
         groups = self.groups
         if factors is not None:
             table, groups = factors.rows(self.members, addresses, table[groups])
         self.kernel(self.batch, addresses, groups, table)
+
+    def table(self, scalars: list[dict[str, float]]) -> Floats:
+        """The scalars of each group, in the order in which the kernel takes them."""
+        columns = (*PREPROCESSING, *self.kernel.scalars)
+        return np.array([[group[name] for name in columns] for group in scalars], dtype=np.float64)
 
 
 def _row_length(setting: Any) -> int:
@@ -217,6 +222,21 @@ class HostStep:
         for bucket in self._buckets_for(kinds):
             bucket.run(own, gradients, scalars, factors)
         return scalar_state
+
+    def calls(self, gradients: Sequence[Any]) -> list[KernelCall]:
+        """The kernel calls of the next step, with dense gradients, in order."""
+        wait_for_queued_work()
+        read, _ = self._read(gradients)
+        step = int(self._optimizer.global_step.asnumpy()[0])
+        scalars, _ = self._scalars(step, self._values_at(step))
+        made = self._factors
+        factors = None if made is None else made.at_step(step, read.kinds, made.values_at(step))
+        found = []
+        for bucket in self._buckets_for(read.kinds):
+            if factors is not None:
+                found += factors.calls(bucket.members)
+            found.append(KernelCall(bucket.kernel, bucket.batch, bucket.groups, bucket.table(scalars)))
+        return found
 
     def _own(self) -> tuple[Integers, list[int]]:
         """The addresses of parameters and states, a row for each, and of the step number and scalar states."""

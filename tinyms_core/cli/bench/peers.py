@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from textwrap import shorten
@@ -10,16 +10,17 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
-from mindspore import Parameter, Tensor, nn
-from mindspore.graph.api import _pynative_executor
+from mindspore import nn
 
+from tinyms_core.cli.bench.setting import Setting, running
+from tinyms_core.cli.bench.steps import Arrays, CellStep, torch_step
 from tinyms_core.cli.bench.timing import Step
+from tinyms_core.registry.probe import resolve
+from tinyms_core.registry.specs import OptimizerSpec
 
 # Small tensors on which a peer shows whether it runs here at all.
-_PROBE_SHAPES: Final = ((4, 4), (4,))
+_PROBE_SHAPES: Final = ((4, 2, 1, 1), (4, 4), (4,))
 _LONGEST_REASON: Final = 120
-
-Arrays = Sequence[np.ndarray[Any, np.dtype[np.float32]]]
 
 
 @dataclass(frozen=True)
@@ -66,99 +67,87 @@ class Peer:
     note: str = ""
 
 
-class CellStep:
-    """The step of an optimizer of MindSpore's interface, with the wait for the work that it queues.
+def find_peers(
+    against: tuple[str, ...], own: OptimizerSpec, spec: OptimizerSpec, arguments: Mapping[str, Any], setting: Setting
+) -> dict[str, Peer]:
+    """Find an optimizer's peers, and try each.
 
     Args:
-        make: The optimizer's class.
-        arguments: Its arguments beside the parameters.
-        values: The parameters' initial values.
-        gradients: The gradients, whose memory is shared.
+        against: Kinds of peers, of `PEERS`.
+        own: The optimizer.
+        spec: The same, together with what it is built around where it is built so.
+        arguments: What it is built with.
+        setting: Mode, dtype and preprocessing.
+
+    Returns:
+        The peers by kind, those that cannot run among them, with the reason.
     """
-
-    def __init__(
-        self, make: Callable[..., Any], arguments: Mapping[str, Any], values: Arrays, gradients: Arrays
-    ) -> None:
-        parameters = [Parameter(Tensor(value), name=f"parameter_{i}") for i, value in enumerate(values)]
-        self._optimizer = make(parameters, **arguments)
-        self._gradients = tuple(Tensor.from_numpy(array) for array in gradients)
-
-    def __call__(self) -> None:
-        """Do one step."""
-        self._optimizer(self._gradients)
-        _pynative_executor.sync()
-
-    def release(self) -> None:
-        """Give the memory of parameters and state back; no step can follow.
-
-        MindSpore 2.10 keeps an optimizer of its own alive once it has done a step in PyNative.
-        """
-        for parameter in self._optimizer.get_parameters():
-            if parameter.size > 1:
-                nothing = Tensor(np.zeros((1,) * parameter.ndim, np.float32))
-                parameter.set_data(nothing.astype(parameter.dtype), slice_shape=True)
+    with running(setting.mode):
+        return {kind: PEERS[kind](own, spec, arguments, setting) for kind in against}
 
 
-def mindspore_peer(class_name: str, arguments: Mapping[str, Any]) -> Peer:
-    """Find ``mindspore.nn``'s optimizer of the same class, and try one step of it.
+def mindspore_peer(own: OptimizerSpec, spec: OptimizerSpec, arguments: Mapping[str, Any], setting: Setting) -> Peer:
+    """Find ``mindspore.nn``'s optimizer of the class of ours, and try one step of it.
 
     Args:
-        class_name: The name of our class.
+        own: Ours.
+        spec: Ours, together with what it is built around.
         arguments: What ours is built with; MindSpore's has the same names.
+        setting: Mode, dtype and preprocessing.
 
     Returns:
         The peer, or why there is none.
     """
+    class_name = resolve(own.implementation).__name__
     label = f"mindspore.nn.{class_name}"
+    if own.capabilities.wraps_optimizer:
+        return Peer(label, None, reason="not built from parameters, but around another optimizer")
     found = getattr(nn, class_name, None)
     if not (isinstance(found, type) and issubclass(found, nn.Optimizer)):
         return Peer(label, None, reason="mindspore.nn has no such optimizer")
-    return _probed(Peer(label, lambda values, gradients: CellStep(found, arguments, values, gradients)))
+    return _probed(Peer(label, lambda values, gradients: CellStep(found, arguments, values, gradients, setting)))
 
 
-def torch_peer(name: str, arguments: Mapping[str, Any]) -> Peer:
+def torch_peer(own: OptimizerSpec, spec: OptimizerSpec, arguments: Mapping[str, Any], setting: Setting) -> Peer:
     """Find PyTorch's optimizer of the same algorithm, and try one step of it.
 
     Args:
-        name: Our optimizer's name.
+        own: Ours.
+        spec: Ours, together with what it is built around.
         arguments: What ours is built with.
+        setting: Dtype and preprocessing; PyTorch's steps are eager in every mode.
 
     Returns:
         The peer, or why there is none.
     """
-    known = TORCH_PEERS.get(name)
+    if find_spec("torch") is None:
+        return Peer("torch", None, reason="torch is not installed; pip install torch, or leave it out of --against")
+    known = TORCH_PEERS.get(own.name)
     if known is None:
         return Peer("torch", None, reason="torch has no optimizer of this algorithm with a fused kernel")
     shown = ", ".join(f"{key}={value}" for key, value in known.fixed.items())
     label = f"torch.optim.{known.name}({shown})"
-    if find_spec("torch") is None:
-        return Peer(label, None, reason="torch is not installed")
+    if setting.centralize:
+        return Peer(label, None, reason="torch's optimizers do not centralize gradients")
     translated = {theirs: arguments[ours] for ours, theirs in known.arguments.items() if ours in arguments}
-    note = "without loss scale, which is not a torch optimizer's task" if "loss_scale" in arguments else ""
-    peer = Peer(
-        label,
-        lambda values, gradients: _torch_step(known, translated, values, gradients),
-        note=note,
-    )
-    return _probed(peer)
+    notes = ["without loss scale, which is not a torch optimizer's task"] if "loss_scale" in arguments else []
+    notes += ["eager, as torch's optimizers are"] if setting.mode != "pynative" else []
+
+    def build(values: Arrays, gradients: Arrays) -> Step:
+        return torch_step(known.name, {**translated, **known.fixed}, values, gradients, setting)
+
+    return _probed(Peer(label, build, note="; ".join(notes)))
 
 
-def _torch_step(known: TorchPeer, arguments: Mapping[str, Any], values: Arrays, gradients: Arrays) -> Step:
-    import torch
-
-    parameters = [torch.from_numpy(value.copy()).requires_grad_() for value in values]
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = torch.from_numpy(gradient)
-    optimizer = getattr(torch.optim, known.name)(parameters, **arguments, **known.fixed)
-    step: Step = optimizer.step
-    return step
+Find = Callable[[OptimizerSpec, OptimizerSpec, Mapping[str, Any], Setting], Peer]
+PEERS: Final[Mapping[str, Find]] = MappingProxyType({"mindspore": mindspore_peer, "torch": torch_peer})
 
 
 def _probed(peer: Peer) -> Peer:
     assert peer.build is not None
     values = [np.ones(shape, np.float32) for shape in _PROBE_SHAPES]
     try:
-        peer.build(values, [value.copy() for value in values])()
+        peer.build(values, values)()
     except Exception as error:
         # A peer may fail in whatever way; that it does is a result, and its reason stands in the table.
         return Peer(peer.label, None, reason=_first_words(error))

@@ -1,31 +1,32 @@
-"""Timing one optimizer's step with one set of shapes, against its peers and the memory's speed."""
+"""Timing one optimizer's step with one set of shapes, against its peers and what the memory allows."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import prod
+from math import inf
 from typing import Any
-
-import mindspore
-import numpy as np
 
 from tinyms_core.cli.around import DEFAULT, together
 from tinyms_core.cli.bench.arguments import bench_arguments
-from tinyms_core.cli.bench.peers import CellStep, Peer, mindspore_peer, torch_peer
+from tinyms_core.cli.bench.numbers import Numbers
+from tinyms_core.cli.bench.peers import Peer, find_peers
+from tinyms_core.cli.bench.room import require_room
+from tinyms_core.cli.bench.setting import Setting, running
 from tinyms_core.cli.bench.shapes import ShapeSet
-from tinyms_core.cli.bench.timing import Step, Times, race, steps_of_a_turn
-from tinyms_core.cli.bench.traffic import Passes, step_bytes
+from tinyms_core.cli.bench.steps import CellStep
+from tinyms_core.cli.bench.timing import Ratio, Step, Times, race, steps_of_a_turn
+from tinyms_core.cli.bench.walk import Walk
+from tinyms_core.cli.errors import CommandError
+from tinyms_core.optimizer.tensor_reader import tensor_reader
+from tinyms_core.optimizer.work import Work, step_work
 from tinyms_core.registry.api import optimizer_info
 from tinyms_core.registry.probe import resolve
+from tinyms_core.registry.specs import OptimizerSpec
 
 _OURS = "tinyms"
-_COPY = "copy"
-_REWRITE = "in place"
-# Of the random values, which are repeated: making as many as the largest set has would take longer than its steps.
-_PERIOD = 2**20
+_POSSIBLE = "possible"
 
 
 @dataclass(frozen=True)
@@ -35,20 +36,19 @@ class PeerTime:
     Attributes:
         peer: who it is.
         times: its times; None where it cannot run.
-        ratio: its time over ours, the median over rounds.
+        ratio: its time over ours.
     """
 
     peer: Peer
-    times: Times | None
-    ratio: float | None
+    times: Times | None = None
+    ratio: Ratio | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as a dict that ``json.dumps`` takes."""
-        times = self.times.to_dict() if self.times else {"median_ms": None}
         return {
             "label": self.peer.label,
-            **times,
-            "ratio_to_ours": self.ratio,
+            **(self.times.to_dict() if self.times else {"median_ms": None}),
+            "ratio_to_ours": self.ratio.to_dict() if self.ratio else None,
             "reason": self.peer.reason,
             "note": self.peer.note,
         }
@@ -59,95 +59,103 @@ class Outcome:
     """What the steps of one optimizer with one set of shapes took.
 
     Attributes:
-        optimizer: the name that was asked for.
+        name: the name that was asked for.
+        optimizer: the same, with what it is built around where it is built so.
         shapes: the set.
+        setting: mode, dtype and preprocessing.
         arguments: what the optimizer was built with.
         times: its times.
-        peers: by kind, ``"mindspore"`` and ``"torch"``; empty without peers.
-        traffic: bytes that the step reads and writes at least.
-        pass_bytes: bytes that a plain pass over memory reads and writes.
-        passes: the times of such passes: ``"copy"`` and ``"in place"``.
+        peers: by kind.
+        work: what a step has to do.
+        possible: the times of the same reads and writes without arithmetic; None where nobody says what they are.
+        possible_bytes: bytes of these.
     """
 
+    name: str
     optimizer: str
     shapes: ShapeSet
+    setting: Setting
     arguments: Mapping[str, Any]
     times: Times
     peers: Mapping[str, PeerTime]
-    traffic: int
-    pass_bytes: int
-    passes: Mapping[str, Times]
+    work: Work
+    possible: Times | None
 
     @property
-    def bandwidth(self) -> float:
-        """Bytes that the step moves, in GB/s."""
-        return self.traffic / self.times.milliseconds / 1e6
+    def bandwidth(self) -> float | None:
+        """Bytes that the step moves at least, in GB/s."""
+        return self.work.bytes / self.times.milliseconds / 1e6 if self.work.bytes else None
 
-    def pass_bandwidth(self, kind: str) -> float:
-        """Return the bytes that a pass moves, in GB/s."""
-        return self.pass_bytes / self.passes[kind].milliseconds / 1e6
+    @property
+    def possible_bandwidth(self) -> float | None:
+        """What the memory does with the same reads and writes, in GB/s."""
+        if self.possible is None or not self.work.bytes:
+            return None
+        return self.work.bytes / self.possible.milliseconds / 1e6
 
-    def fraction(self, kind: str) -> float:
-        """Return the step's speed as a fraction of a pass's, the median over rounds."""
-        return self.passes[kind].ratio_to(self.times) * self.traffic / self.pass_bytes
+    @property
+    def fraction(self) -> Ratio | None:
+        """The time of the same reads and writes over the step's."""
+        return None if self.possible is None else self.possible.ratio_to(self.times)
+
+    @property
+    def gigaflops(self) -> float | None:
+        """Billions of operations of matrix products in a second; None for a step without."""
+        return self.work.flops / self.times.milliseconds / 1e6 if self.work.flops else None
+
+    @property
+    def microseconds_per_tensor(self) -> float:
+        """The step's time over the number of tensors."""
+        return self.times.milliseconds * 1e3 / len(self.shapes.shapes)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as a dict that ``json.dumps`` takes."""
-        passes = {
-            kind: {
-                **times.to_dict(),
-                "bytes": self.pass_bytes,
-                "gb_per_s": self.pass_bandwidth(kind),
-                "step_fraction": self.fraction(kind),
-            }
-            for kind, times in self.passes.items()
-        }
         return {
             "optimizer": self.optimizer,
             "shapes": self.shapes.name,
+            "mode": self.setting.mode,
+            "dtype": self.setting.dtype,
+            "centralize": self.setting.centralize,
             "tensors": len(self.shapes.shapes),
             "elements": self.shapes.elements,
             "arguments": dict(self.arguments),
             **self.times.to_dict(),
+            "microseconds_per_tensor": self.microseconds_per_tensor,
             "peers": {kind: peer.to_dict() for kind, peer in self.peers.items()},
-            "traffic_bytes": self.traffic,
+            "flops": self.work.flops,
+            "gflop_per_s": self.gigaflops,
+            "roofline": self._roofline(),
+        }
+
+    def _roofline(self) -> dict[str, Any] | None:
+        if self.possible is None or self.fraction is None:
+            return None
+        return {
+            "bytes": self.work.bytes,
+            "passes": [
+                {"reads": one.reads, "writes": one.writes} for part in self.work.traffic or () for one in part.passes
+            ],
             "gb_per_s": self.bandwidth,
-            "memory": passes,
+            "possible_gb_per_s": self.possible_bandwidth,
+            "of_possible": self.fraction.to_dict(),
+            "possible": self.possible.to_dict(),
         }
 
 
-@contextmanager
-def pynative() -> Iterator[None]:
-    """Run in PyNative mode inside the ``with`` block, and in the mode of before after it."""
-    before = mindspore.get_context("mode")
-    mindspore.set_context(mode=mindspore.PYNATIVE_MODE)
-    try:
-        yield
-    finally:
-        mindspore.set_context(mode=before)
-
-
-def find_peers(name: str, around: str = DEFAULT) -> dict[str, Peer]:
+def peers_of(name: str, against: tuple[str, ...], setting: Setting, around: str = DEFAULT) -> dict[str, Peer]:
     """Find an optimizer's peers, and try each.
 
     Args:
         name: The optimizer's name.
+        against: Kinds of peers.
+        setting: Mode, dtype and preprocessing.
         around: What it is built around, where it is built so.
 
     Returns:
         The peers by kind, those that cannot run among them, with the reason.
     """
-    own, spec = optimizer_info(name), together(name, around)
-    arguments = bench_arguments(spec)
-    class_name = resolve(own.implementation).__name__
-    if own.capabilities.wraps_optimizer:
-        reason = "not built from parameters, but around another optimizer"
-        return {"mindspore": Peer(f"mindspore.nn.{class_name}", None, reason), "torch": torch_peer(own.name, arguments)}
-    with pynative():
-        return {
-            "mindspore": mindspore_peer(class_name, arguments),
-            "torch": torch_peer(spec.name, arguments),
-        }
+    spec = together(name, around)
+    return find_peers(against, optimizer_info(name), spec, bench_arguments(spec), setting)
 
 
 def measure(
@@ -157,6 +165,8 @@ def measure(
     peers: Mapping[str, Peer],
     finished: Callable[[], None],
     around: str = DEFAULT,
+    setting: Setting = Setting(),  # noqa: B008
+    limit: float = inf,
 ) -> Outcome:
     """Time an optimizer's step.
 
@@ -167,59 +177,56 @@ def measure(
         peers: The peers, by kind.
         finished: Called after each round, those that warm up included.
         around: What it is built around, where it is built so.
+        setting: Mode, dtype and preprocessing.
+        limit: Seconds after which no further round begins.
 
     Returns:
         What it took. All memory that was needed is free again.
+
+    Raises:
+        CommandError: If the memory does not suffice, or the optimizer does not centralize.
     """
     spec = together(name, around)
+    if setting.centralize and not spec.capabilities.centralization:
+        raise CommandError(f"--centralize: {name!r} does not centralize gradients; leave it out")
     arguments = bench_arguments(spec)
-    traffic = step_bytes(spec, shapes.elements)
-    passes = Passes(traffic, shapes.elements)
-    with pynative():
-        contestants = _contestants(resolve(spec.implementation), arguments, shapes, peers)
-        contestants |= {_COPY: passes.copy, _REWRITE: passes.rewrite}
-        times = race(contestants, rounds, finished, steps_of_a_turn(shapes.elements))
-    outcome = Outcome(
+    running_peers = {kind: peer for kind, peer in peers.items() if peer.build is not None}
+    require_room(spec, arguments, shapes, setting, contestants=1 + len(running_peers))
+    # Compiled in the background it would take a processor for some seconds, and change what a step costs.
+    tensor_reader(wait=True)
+    with running(setting.mode):
+        ours = _ours(spec, arguments, shapes, setting)
+        # What a first step does is not what steps do.
+        ours()
+        work = step_work(ours.optimizer, ours.gradients)
+        contestants: dict[str, Step] = {_OURS: ours}
+        if work.traffic:
+            contestants[_POSSIBLE] = Walk(work.traffic)
+        for kind, peer in running_peers.items():
+            assert peer.build is not None
+            contestants[kind] = peer.build(Numbers(shapes, 0), Numbers(shapes, 1))
+        times = race(contestants, rounds, finished, steps_of_a_turn(shapes.elements), limit)
+        for step in contestants.values():
+            if isinstance(step, CellStep):
+                step.release()
+    del contestants, ours
+    gc.collect()
+    return Outcome(
+        name=name,
         optimizer=f"{name} around {around}" if spec.capabilities.wraps_optimizer else name,
         shapes=shapes,
+        setting=setting,
         arguments=arguments,
         times=times[_OURS],
         peers={kind: _peer_time(peer, times.get(kind), times[_OURS]) for kind, peer in peers.items()},
-        traffic=traffic,
-        pass_bytes=passes.bytes,
-        passes={kind: times[kind] for kind in (_COPY, _REWRITE)},
+        work=work,
+        possible=times.get(_POSSIBLE),
     )
-    for step in contestants.values():
-        if isinstance(step, CellStep):
-            step.release()
-    del contestants, passes
-    gc.collect()
-    return outcome
 
 
-def _contestants(
-    cls: type[Any], arguments: Mapping[str, Any], shapes: ShapeSet, peers: Mapping[str, Peer]
-) -> dict[str, Step]:
-    values = list(_random(shapes, seed=0))
-    # Every contestant reads the same gradients; none writes to them.
-    gradients = list(_random(shapes, seed=1))
-    contestants: dict[str, Step] = {_OURS: CellStep(cls, arguments, values, gradients)}
-    for kind, peer in peers.items():
-        if peer.build is not None:
-            contestants[kind] = peer.build(values, gradients)
-    return contestants
-
-
-def _random(shapes: ShapeSet, seed: int) -> Iterator[Any]:
-    numbers = np.random.default_rng(seed).standard_normal(_PERIOD).astype(np.float32)
-    for shape in shapes.shapes:
-        # np.resize would keep a whole period alive behind each small array.
-        array = np.empty(prod(shape), np.float32)
-        for first in range(0, array.size, _PERIOD):
-            part = array[first : first + _PERIOD]
-            part[:] = numbers[: part.size]
-        yield array.reshape(shape)
+def _ours(spec: OptimizerSpec, arguments: Mapping[str, Any], shapes: ShapeSet, setting: Setting) -> CellStep:
+    return CellStep(resolve(spec.implementation), arguments, Numbers(shapes, 0), Numbers(shapes, 1), setting)
 
 
 def _peer_time(peer: Peer, times: Times | None, ours: Times) -> PeerTime:
-    return PeerTime(peer, times, None if times is None else times.ratio_to(ours))
+    return PeerTime(peer) if times is None else PeerTime(peer, times, times.ratio_to(ours))

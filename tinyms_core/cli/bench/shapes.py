@@ -38,6 +38,16 @@ def small() -> ShapeSet:
     return ShapeSet("small", ((100,),) * 500)
 
 
+def tiny() -> ShapeSet:
+    """2,000 vectors of 64 elements: nothing but the cost of each tensor."""
+    return ShapeSet("tiny", ((64,),) * 2000)
+
+
+def conv() -> ShapeSet:
+    """16 kernels of convolutions, of 1 Mi elements each: four dimensions, of which the last two are short."""
+    return ShapeSet("conv", ((256, 256, 4, 4),) * 16)
+
+
 def resnet50() -> ShapeSet:
     """The parameters of ResNet-50 for 1,000 classes (He et al., 2015)."""
     return ShapeSet("resnet50", tuple(_resnet((3, 4, 6, 3), classes=1000)))
@@ -48,11 +58,19 @@ def bert_base() -> ShapeSet:
     return ShapeSet("bert-base", tuple(_bert(layers=12, width=768, vocabulary=30522, positions=512)))
 
 
+def bert_large() -> ShapeSet:
+    """The parameters of BERT-large, uncased, without a task's head (Devlin et al., 2018)."""
+    return ShapeSet("bert-large", tuple(_bert(layers=24, width=1024, vocabulary=30522, positions=512)))
+
+
 SHAPE_SETS: Final[dict[str, Callable[[], ShapeSet]]] = {
     "large": large,
     "small": small,
+    "tiny": tiny,
+    "conv": conv,
     "resnet50": resnet50,
     "bert-base": bert_base,
+    "bert-large": bert_large,
 }
 
 

@@ -2,7 +2,7 @@
 
 import threading
 from functools import cached_property, partial
-from math import sqrt
+from math import prod, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,13 @@ from tinyms_core.kernels.batch import PARALLEL_ELEMENTS, Batch
 from tinyms_core.kernels.cpu import compute_type
 from tinyms_core.kernels.specialized import specialized
 from tinyms_core.kernels.threads import run_ranges, thread_count
+from tinyms_core.kernels.traffic import Pass, Stream, Traffic
 
 # Elements of the tensors that one thread takes at a time: as many as stay in its cache from pass to pass.
 RANGE_ELEMENTS = 1_048_576
 AVERAGE = "average"
+
+Names = tuple[str, ...]
 
 
 class AdaFactorKernel:
@@ -38,6 +41,7 @@ class AdaFactorKernel:
         types["AVERAGED"] = self._averaged
         self._matrices = Matrices(types)
         self._vectors = Vectors({**types, "HALVED": self._options["compression"]})
+        self._types, self._kept = (parameter, gradient), plan.kept
         self._batch: Batch | None = None
         self._layouts: list[tuple[_Family, Layout]] = []
 
@@ -61,6 +65,27 @@ class AdaFactorKernel:
             # The third and fourth are what the family reads: both averages of a matrix, or a placeholder and all.
             columns = own[[0, 1, 2, 3 if family is self._matrices else 4, 5 if self._averaged else 0]]
             family.step(layout, np.ascontiguousarray(columns.T), groups[layout.members], numbers, threads)
+
+    def traffic(self, batch: Batch, groups: Any, scalars: Any) -> tuple[Traffic, ...]:
+        """What a call moves at least: three passes over matrices, two over vectors, one range after the other.
+
+        Arguments are those of a call.
+        """
+        return tuple(self._moved(family, layout, batch) for family, layout in self._cut(batch))
+
+    def _moved(self, family: "_Family", layout: Layout, batch: Batch) -> Traffic:
+        shapes = [batch.shapes[k] for k in layout.members]
+        kinds = [dict.fromkeys(slot.dtype_for(s, self._types[0], self._options) for s in shapes) for slot in self._kept]
+        kept = [
+            Stream(slot.name, next(iter(kind)), np.array([prod(slot.shape_for(s, self._options)) for s in shapes]))
+            for slot, kind in zip(self._kept, kinds, strict=True)
+            if slot.applies_to(shapes[0], self._options)
+        ]
+        own = (Stream("w", self._types[0], layout.sizes), Stream("g", self._types[1], layout.sizes))
+        averages = tuple(stream.name for stream in kept if stream.name != AVERAGE)
+        change = (AVERAGE,) if self._averaged else ()
+        passes = [Pass(*names) for names in family.moves(averages, change)]
+        return Traffic(layout.sizes, (*own, *kept), tuple(passes), RANGE_ELEMENTS)
 
     def _cut(self, batch: Batch) -> list[tuple["_Family", Layout]]:
         found = []
@@ -126,6 +151,15 @@ class _Family:
             run_ranges(partial(_run_units, self.passes, stage, begin, step.tables), end - begin, threads)
             self.finish(stage, step, first, last)
 
+    def moves(self, averages: Names, change: Names) -> tuple[tuple[Names, Names], ...]:
+        """What each pass reads and writes.
+
+        Arguments:
+            averages: the averages of squared gradients, by name.
+            change: the average of the changes, where it is kept.
+        """
+        raise NotImplementedError
+
     def prepare(self, step: Step, first: int, last: int) -> None:
         """What comes before the passes over a range of tensors."""
 
@@ -138,6 +172,14 @@ class Matrices(_Family):
     """Tensors of two or more dimensions."""
 
     stages = 3
+
+    def moves(self, averages: Names, change: Names) -> tuple[tuple[Names, Names], ...]:
+        """The first pass finds the averages, the second the length of the direction, the third writes."""
+        return (
+            (("w", "g", *averages), averages),
+            (("g", *averages), ()),
+            (("w", "g", *averages, *change), ("w", *change)),
+        )
 
     def finish(self, stage: int, step: Step, first: int, last: int) -> None:
         """Join the sums of tensors that were cut, then find how far the step goes."""
@@ -153,6 +195,11 @@ class Vectors(_Family):
     """Tensors of fewer than two dimensions."""
 
     stages = 2
+
+    def moves(self, averages: Names, change: Names) -> tuple[tuple[Names, Names], ...]:
+        """The first pass finds lengths, the second computes the averages again, and writes."""
+        read = ("w", "g", *averages)
+        return (read, ()), ((*read, *change), ("w", *averages, *change))
 
     def prepare(self, step: Step, first: int, last: int) -> None:
         """Read the exponents of averages that are stored in float16."""

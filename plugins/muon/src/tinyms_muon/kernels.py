@@ -1,7 +1,7 @@
 """Muon's kernel on the CPU: matrices one by one with BLAS, all other parameters in one fused pass."""
 
 from collections.abc import Mapping
-from math import sqrt
+from math import prod, sqrt
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,14 @@ def orthogonalised(matrix: Any, steps: int, coefficients: tuple[float, float, fl
     return x.T if tall else x
 
 
+def matrix_flops(shape: tuple[int, ...], hyperparameters: Mapping[str, Any]) -> int:
+    """Operations of the products of `orthogonalised`: in each round one of the matrix with itself, and two more."""
+    if 0 in shape:
+        return 0
+    short, long = sorted((shape[0], prod(shape[1:])))
+    return int(hyperparameters["ns_steps"]) * (4 * short**2 * long + 2 * short**3)
+
+
 @rule(state=("m", "v"))
 def adamw(w, g, m, v, lr, t, weight_decay, match_adamw, adamw_scale, adamw_beta1, adamw_beta2, adamw_eps):
     """AdamW, for all other parameters."""
@@ -79,4 +87,4 @@ def adamw(w, g, m, v, lr, t, weight_decay, match_adamw, adamw_scale, adamw_beta1
     return w - (rate * weight_decay * w + change), m, v
 
 
-KERNEL = divided(is_matrix, on_arrays(matrix_step), by_rule(adamw))
+KERNEL = divided(is_matrix, on_arrays(matrix_step, matrix_flops), by_rule(adamw))

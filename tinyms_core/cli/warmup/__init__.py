@@ -1,0 +1,1 @@
+"""Filling the cache of compiled kernels ahead of time."""
