@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -124,11 +125,13 @@ def check(
     results: list[CheckResult] = []
     asked = _asked(ctx, names, every)
     for name in asked:
+        began = time.perf_counter()
         if examples is None:
             found = _run_checks(name, chosen, modes, dtypes, expected, jobs)
         else:
             found = _run_scenarios(name, examples, modes, seed)
-        conformance.print_report(found, verbose=verbose, console=tables_console(json_file))
+        seconds = time.perf_counter() - began
+        conformance.print_report(found, verbose=verbose, console=tables_console(json_file), seconds=seconds)
         results += found
     if len(asked) > 1:
         tables_console(json_file).print(conformance.overview_table(results))
