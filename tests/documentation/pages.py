@@ -42,7 +42,7 @@ assert all(result.status == "passed" for result in results)
 ```
 
 `-k` chooses checks by their names, or a subject's by the subject: `-k golden -k sparse`. The command shares many checks
-among as many processes as there are processors, up to four; `--jobs 1` runs them in one, and `run_checks` does unless it
+among as many processes as there are processors, up to four; `--jobs 1` runs them in one, as `run_checks` does unless it
 is told otherwise (`jobs=None` chooses as the command does). The results and their order are the same.
 
 ## Known failures
