@@ -73,6 +73,32 @@ def test_without_options_everything_is_checked(run, stub):
     assert asked["modes"] is asked["dtypes"] is None
 
 
+def test_a_subject_chooses_its_checks(run, stub):
+    asked = stub("passed")
+    assert run("check", "adam", "-k", "Sparse", "-k", "groups_and*").exit_code == 0
+    wanted = {check.name for check in list_checks() if check.subject in ("Sparse", "Groups and rates")}
+    assert set(asked["checks"]) == wanted
+    assert run("check", "adam", "-k", "groups and rates").exit_code == 0
+    assert set(asked["checks"]) == {check.name for check in list_checks() if check.subject == "Groups and rates"}
+
+
+def test_expected_failures_and_the_number_of_processes_are_handed_on(run, stub):
+    asked = stub("expected_failure")
+    given = ("--expect-failure", "golden_state=a = b", "--expect-failure", "golden_*-graph-* = rounded")
+    assert run("check", "adam", *given, "--jobs", "3").exit_code == 0
+    assert asked["expected_failures"] == {"golden_state": "a = b", "golden_*-graph-*": "rounded"}
+    assert asked["jobs"] == 3
+    assert run("check", "adam").exit_code == 0
+    assert (asked["expected_failures"], asked["jobs"]) == ({}, None)
+
+
+def test_the_report_says_how_long_it_took(run, stub, monkeypatch):
+    stub("passed")
+    clock = iter((10.0, 17.5))
+    monkeypatch.setattr("tinyms_core.cli.commands.check.time.perf_counter", lambda: next(clock))
+    assert "adam: 1 passed in 7.5 s; it conforms" in run("check", "adam").stdout
+
+
 def test_several_optimizers_end_in_a_table(run, stub):
     stub("passed", "skipped")
     result = run("check", "adam", "momentum")
@@ -138,6 +164,12 @@ def test_list_names_the_checks_and_runs_none(run):
         (["adam", "--all"], "leave out adam, or --all"),
         (["adam", "-k", "no_such_check"], "no check is like 'no_such_check'"),
         (["adam", "--mode", "fast"], "'fast' is not one of"),
+        (["adam", "--jobs", "0"], "0 is not in the range"),
+        (["adam", "--expect-failure", "golden_state"], "'golden_state' is no CHECK=REASON"),
+        (["adam", "--expect-failure", "golden_state= "], "'golden_state= ' is no CHECK=REASON"),
+        (["adam", "--expect-failure", "golden=it is"], "'golden' is no check's name"),
+        (["adam"] + 2 * ["--expect-failure", "golden_state=it is"], "'golden_state' is there twice"),
+        (["adam", "--expect-failure", "golden_state=it is", "--fuzz", "3"], "leave it out with --fuzz and --peer"),
         (["adam", "--seed", "3"], "--seed is for --fuzz"),
         (["adam", "--fuzz", "3", "-k", "golden"], "leave out -k and --dtype"),
         (["adam", "--fuzz", "0"], "0 is not in the range"),

@@ -23,11 +23,13 @@ SEED = random.randrange(2**32) if ASKED else None
 SPECS = [optimizer_info(name) for name in tinyms_core.list_optimizers()]
 COMPARED = [spec for spec in SPECS if spec.oracle and not spec.capabilities.consumes_network]
 
-# Of each kind of thing that a scenario does, one defect that shows in it.
-FOUND = (
-    "eps_inside", "negative_state", "group_rate_ignored", "order_permutes_rates", "late_schedule", "cached_rate",
-    "centralizes_nothing", "counts_before_checking", "stale_buffers", "unsaved_step", "last_row_wins",
-)  # fmt: skip
+# Of each kind of thing that a scenario does, one defect that shows in it; with a seed where what it takes is rare, such
+# that the first scenarios have it.
+FOUND = {
+    "eps_inside": None, "negative_state": None, "group_rate_ignored": None, "order_permutes_rates": 4,
+    "late_schedule": 1, "cached_rate": None, "centralizes_nothing": 1, "counts_before_checking": None,
+    "stale_buffers": None, "unsaved_step": None, "last_row_wins": None,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("spec", COMPARED, ids=lambda spec: spec.name)
@@ -61,7 +63,7 @@ def test_bad_arguments_are_refused() -> None:
 
 @pytest.mark.parametrize("defect", [d for d in DEFECTS if d.name in FOUND], ids=lambda defect: defect.name)
 def test_a_defect_is_found(defect: Any) -> None:
-    result = fuzz(defect.spec, examples=300, shrink=False)
+    result = fuzz(defect.spec, examples=300, shrink=False, seed=FOUND[defect.name])
     assert result.status == "failed"
     assert "scenario=Scenario(" in result.reason
 

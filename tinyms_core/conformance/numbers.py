@@ -48,8 +48,11 @@ def check_golden_state(subject: Subject) -> None:
 
 @check("Numbers", {"graph": ("float32", "float64")})
 def check_operators_follow_oracle(subject: Subject) -> None:
-    """Where no kernel can run in a graph, the step of MindSpore's operators follows the float64 oracle too."""
-    workload = subject.workload(steps=_OPERATOR_STEPS)
+    """Where no kernel can run in a graph, the step of MindSpore's operators follows the float64 oracle too.
+
+    Rates are also listed here, beside scheduled and fixed ones.
+    """
+    workload = subject.with_listed_rates(subject.workload(steps=_OPERATOR_STEPS))
     with withheld():
         trial = subject.trial(workload)
     history = [trial.snapshot()]

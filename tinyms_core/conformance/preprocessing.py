@@ -31,7 +31,10 @@ def check_loss_scale_invariance(subject: Subject) -> None:
     for scale in (16.0,) if subject.dtype in NARROW or subject.mode != "pynative" else (16.0, 1024.0):
         found = subject.history(replace(workload, loss_scale=scale))[-1]
         require_equal(found, expected, f"after 5 steps with loss_scale={scale:g} and with 1")
-    ignored = subject.trial(replace(workload, loss_scale=scale), mode="pynative")
+    if subject.mode != "pynative":
+        # What follows says that the numbers above are able to differ, and those of a graph are PyNative's.
+        return
+    ignored = subject.trial(replace(workload, loss_scale=scale))
     for step in range(5):
         values = workload.gradients(step)
         ignored.step([make_tensor(values[p.member.name], p.member.gradient_dtype) for p in workload.places])

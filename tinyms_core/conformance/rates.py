@@ -63,10 +63,17 @@ def check_constant_schedule_equals_float(subject: Subject) -> None:
 
 @check("Groups and rates", EVERY_MODE, requirement=_dynamic, needs="declared dynamic_rates")
 def check_rate_list_exhausted_is_clean(subject: Subject) -> None:
-    """A step past the last listed rate is an error that says how many there are, and changes nothing."""
+    """A step past the last listed rate is an error that says how many there are, and changes nothing.
+
+    The steps before it follow the oracle, in each mode.
+    """
     workload = subject.plain(rate=Rate(_VALUES[:3], "list"), steps=3)
-    trial = subject.trial(workload).run(3)
-    before = trial.snapshot()
+    trial, oracle = subject.trial(workload), subject.oracle(workload)
+    for _ in range(3):
+        trial.step()
+        oracle.step()
+        before = trial.snapshot()
+        compare_with_oracle(subject.spec, oracle, workload, before, True, True)
     with scratch_folder():
         message = refusal(trial.step, (ValueError, IndexError), "step 4 with a list of 3 rates")
         require_named(message, ("3",), "step 4 with a list of 3 rates")

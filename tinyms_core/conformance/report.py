@@ -34,11 +34,12 @@ def count_by_status(results: Iterable[CheckResult]) -> dict[str, int]:
     return {status: counts[status] for status in STATUSES}
 
 
-def summary_line(results: Sequence[CheckResult]) -> str:
+def summary_line(results: Sequence[CheckResult], seconds: float | None = None) -> str:
     """All results in a line.
 
     Arguments:
         results: of one optimizer or several.
+        seconds: how long they took; None for the sum of each one's, which is more where processes shared the work.
 
     Returns:
         Such as ``adam: 140 passed, 2 skipped in 61.0 s; it conforms``.
@@ -52,10 +53,10 @@ def summary_line(results: Sequence[CheckResult]) -> str:
     names = ", ".join(dict.fromkeys(result.optimizer for result in results)) or "no optimizer"
     counts = count_by_status(results)
     parts = [f"{number} {_WORDS[status][0]}" for status, number in counts.items() if number]
-    seconds = sum(result.seconds for result in results)
+    took = sum(result.seconds for result in results) if seconds is None else seconds
     failed = any(counts[status] for status in FAILURES)
     verdict = "it does not conform" if failed else "it conforms" if counts["passed"] else "nothing was checked"
-    return f"{names}: {', '.join(parts) or 'no checks'} in {seconds:.1f} s; {verdict}"
+    return f"{names}: {', '.join(parts) or 'no checks'} in {took:.1f} s; {verdict}"
 
 
 def largest_errors(results: Iterable[CheckResult]) -> dict[str, float]:
@@ -208,19 +209,26 @@ def overview_table(results: Sequence[CheckResult]) -> Table:
     return table
 
 
-def print_report(results: Sequence[CheckResult], *, verbose: bool = False, console: Console | None = None) -> None:
+def print_report(
+    results: Sequence[CheckResult],
+    *,
+    verbose: bool = False,
+    console: Console | None = None,
+    seconds: float | None = None,
+) -> None:
     """Print `report_table` and, below it, `summary_line` and `largest_errors`.
 
     Arguments:
         results: of one optimizer or several.
         verbose: whether checks that passed have a line each.
         console: where to; the standard output when None.
+        seconds: how long the checks took, as for `summary_line`.
     """
     from rich.console import Console
 
     out = console or Console()
     out.print(report_table(results, verbose=verbose))
-    out.print(summary_line(results), markup=False, highlight=False)
+    out.print(summary_line(results, seconds), markup=False, highlight=False)
     errors = largest_errors(results)
     if errors:
         text = ", ".join(f"{dtype} {error:.1e}" for dtype, error in errors.items())

@@ -12,7 +12,7 @@ from mindspore import Tensor
 
 from tinyms_core.conformance.oracle import Oracle
 from tinyms_core.conformance.rounding import Array
-from tinyms_core.conformance.trial import make_tensor
+from tinyms_core.conformance.trial import Snapshot, make_tensor
 from tinyms_core.conformance.workload import Place
 
 
@@ -41,6 +41,16 @@ class Rows:
 
 class SparseOracle(Oracle):
     """A workload whose table has sparse gradients, stepped in float64."""
+
+    def begin_at(self, steps: int, snapshot: Snapshot) -> None:
+        """Go on from what an optimizer holds after so many steps."""
+        self.steps = steps
+        self.parameters = {name: np.array(value) for name, value in snapshot.parameters.items()}
+        for name, own in self.state.items():
+            for slot in self._spec.state:
+                held = snapshot.state.get(slot.parameter_name(name))
+                if held is not None and slot.name in own:
+                    own[slot.name] = np.array(held) if slot.per_parameter else float(held.reshape(-1)[0])
 
     def step_rows(self, rows: Mapping[str, Rows], dense: Mapping[str, Array]) -> None:
         """Do one step.

@@ -29,6 +29,7 @@ def run_checks(
     dtypes: Sequence[str] | None = None,
     expected_failures: Mapping[str, str] | None = None,
     progress: Callable[[CheckResult], None] | None = None,
+    jobs: int | None = 1,
 ) -> list[CheckResult]:
     """Hold an optimizer to the contract.
 
@@ -42,13 +43,18 @@ def run_checks(
             ``check-mode-dtype``, with wildcards. Strict: what is expected to fail and passes is an
             ``"unexpected_pass"``.
         progress: called with each result as it comes.
+        jobs: how many processes share the work, at least 1; None for as many as the processors and the number of
+            cases are worth. Another process cannot have an optimizer that is a class of ``__main__``, say, or that
+            only this process has registered: then this one does all of it, and a warning says why.
 
     Returns:
-        A result for each check in each mode with each dtype; nothing is left out without a reason.
+        A result for each check in each mode with each dtype, in the same order whatever ``jobs`` is; nothing is left
+        out without a reason.
 
     Raises:
         UnknownOptimizerError: no optimizer of that name.
-        ValueError: a check, mode or dtype that does not exist.
+        ValueError: a check, mode or dtype that does not exist, or a number of jobs that is not positive.
+        TypeError: a number of jobs that is no int.
 
     Example:
         >>> from tinyms_core.conformance import run_checks
@@ -57,19 +63,36 @@ def run_checks(
         >>> sorted({(result.check, result.status) for result in results})
         [('group_decay', 'passed'), ('group_rate', 'passed')]
     """
+    from tinyms_core.conformance.jobs import run_in_processes, usual_jobs
     from tinyms_core.conformance.runs import Runs
 
+    _check_jobs(jobs)
     spec = optimizer_info(optimizer) if isinstance(optimizer, str) else optimizer
     expected = check_expectations(expected_failures)
-    results = []
     cases = cases_for(spec.capabilities, checks, modes, dtypes)
     with Runs() as runs:
-        for case in cases:
-            result, _ = run_case(spec, case, expectation(case, expected), runs)
-            results.append(result)
+
+        def run(case: Case) -> CheckResult:
+            return run_case(spec, case, expectation(case, expected), runs)[0]
+
+        def report(result: CheckResult) -> CheckResult:
             if progress is not None:
                 progress(result)
-    return results
+            return result
+
+        count = usual_jobs(cases) if jobs is None else jobs
+        if count == 1:
+            return [report(run(case)) for case in cases]
+        return run_in_processes(spec, cases, expected, count, run, report)
+
+
+def _check_jobs(jobs: int | None) -> None:
+    if jobs is None:
+        return
+    if isinstance(jobs, bool) or not isinstance(jobs, int):
+        raise TypeError(f"jobs: a number of processes is wanted, or None, got {jobs!r}")
+    if jobs < 1:
+        raise ValueError(f"jobs: must be at least 1, got {jobs}")
 
 
 def check_expectations(expected_failures: Mapping[str, str] | None) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -20,7 +21,10 @@ from tinyms_core.registry.specs import OptimizerSpec
 # PyNative steps are cheap, and their runs are many, some of large tensors. Compiled ones are all kept.
 _EAGER_KEPT: Final = 48
 
-_Key = tuple[OptimizerSpec, Workload, str]
+Feed = Callable[[Workload, int], Sequence[Any]]
+"""What gives the gradients of a workload's 0-based step, by nothing but these two; a function of a module."""
+
+_Key = tuple[OptimizerSpec, Workload, str, Feed | None]
 
 
 class Runs:
@@ -50,19 +54,22 @@ class Runs:
         self._eager.clear()
         gc.unfreeze()
 
-    def history(self, spec: OptimizerSpec, workload: Workload, mode: str) -> tuple[Snapshot, ...]:
+    def history(
+        self, spec: OptimizerSpec, workload: Workload, mode: str, feed: Feed | None = None
+    ) -> tuple[Snapshot, ...]:
         """What an optimizer holds at first, and after each of a workload's steps.
 
         Arguments:
             spec: the optimizer.
             workload: what to step.
             mode: how; ``"any"`` counts as PyNative.
+            feed: the gradients; the workload's own when None.
         """
         chosen = "pynative" if mode == ANY else mode
-        return self._run((spec, replace(workload, steps=0), chosen)).until(workload.steps)
+        return self._run((spec, replace(workload, steps=0), chosen, feed)).until(workload.steps)
 
     def _run(self, key: _Key) -> _Run:
-        kept: Any = self._eager if key[-1] == "pynative" else self._compiled
+        kept: Any = self._eager if key[2] == "pynative" else self._compiled
         if key not in kept:
             kept[key] = _Run(*key)
         if kept is self._eager:
@@ -75,8 +82,9 @@ class Runs:
 class _Run:
     """A trial that is stepped as far as anyone has asked for."""
 
-    def __init__(self, spec: OptimizerSpec, workload: Workload, mode: str) -> None:
+    def __init__(self, spec: OptimizerSpec, workload: Workload, mode: str, feed: Feed | None) -> None:
         self._mode = mode
+        self._feed = feed
         with execution_mode(mode):
             self._trial = Trial(resolve(spec.implementation), spec, workload, mode)
             self._snapshots = [self._trial.snapshot()]
@@ -85,6 +93,7 @@ class _Run:
         """The snapshots of the first steps, and before them the one of the start."""
         with execution_mode(self._mode):
             while len(self._snapshots) <= steps:
-                self._trial.step()
+                trial = self._trial
+                trial.step(None if self._feed is None else self._feed(trial.workload, trial.steps))
                 self._snapshots.append(self._trial.snapshot())
         return tuple(self._snapshots[: steps + 1])

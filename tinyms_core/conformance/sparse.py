@@ -12,7 +12,7 @@ from mindspore import Tensor
 
 from tinyms_core.conformance.catalog import EVERY_MODE, check
 from tinyms_core.conformance.cells import RowStep
-from tinyms_core.conformance.compare import require, require_close, require_same
+from tinyms_core.conformance.compare import require, require_same
 from tinyms_core.conformance.construction import refusal, require_named
 from tinyms_core.conformance.identity import require_equal
 from tinyms_core.conformance.memory import allow_growth
@@ -33,6 +33,10 @@ _TABLE = "embedding.table"
 _ROWS = 9
 # Which rows each step touches: several times, unordered, all of them, one, the first and the last.
 _INDICES = ([4, 1, 4, 4], [8, 0, 2, 8], [3, 3, 3, 3], [0, 1, 7, 5], [6, 4, 1, 6], [2, 8, 5, 0])
+# A run that several checks read, since each number of rows is a graph of its own: for each step the rows that occur,
+# and what their gradients are multiplied by.
+_SMALL_RUN = (((3, 3, 3, 6), 0.0), ((3, 3, 3, 6), 0.0), ((7, 2, 2, 7), 1.0), ((2, 7, 7, 2), 1.0), ((), 1.0))
+_DECAYED, _REPEATED, _EMPTY = range(2), range(2, 4), range(4, 5)
 # 38 MiB of float32: larger than any block that the C library keeps for reuse.
 _LARGE_ROWS, _LARGE_WIDTH = 625_000, 16
 
@@ -123,16 +127,7 @@ def check_only_touched_rows(subject: Subject) -> None:
 @check("Sparse", EVERY_MODE, **_ROWS_DECLARED)
 def check_duplicates_summed(subject: Subject) -> None:
     """A row that occurs several times counts with the sum, whatever the order."""
-    workload = _one_table(subject)
-    whole = workload.gradients(0)[_TABLE]
-    one = Rows((2, 7), whole[[2, 7]])
-    parts = Rows((7, 2, 2, 7, 2), np.stack([whole[7] / 2, whole[2] / 4, whole[2] / 2, whole[7] / 2, whole[2] / 4]))
-    expected = _stepped(subject, workload, [one, one])
-    found = _stepped(subject, workload, [parts, parts])
-    for name, value in expected.parameters.items():
-        require_close(found.parameters[name], value, "float32", f"{name} with rows given in parts")
-    for name, value in expected.state.items():
-        require_close(found.state[name], value, "float32", f"state {name} with rows given in parts")
+    _require_small_steps(subject, _REPEATED)
 
 
 @check(
@@ -143,21 +138,18 @@ def check_duplicates_summed(subject: Subject) -> None:
 )
 def check_decay_once_per_row(subject: Subject) -> None:
     """Weight decay counts once for a row that occurs, however often, and in the others only as an exact update's."""
-    workload = replace(_one_table(subject), decay=(0.5,))
-    oracle = SparseOracle(subject.spec, workload)
-    rows = Rows((3, 3, 3, 6), np.zeros((4, 5)))
-    trial = subject.trial(workload)
-    for step in range(2):
-        trial.step(_gradients(workload, {_TABLE: rows}, step))
-        oracle.step_rows({_TABLE: rows}, {})
-        compare_with_oracle(subject.spec, oracle, workload, trial.snapshot(), True, True)
+    _require_small_steps(subject, _DECAYED)
 
 
 @check("Sparse", EVERY_MODE, **_ROWS_DECLARED)
 def check_index_out_of_range_is_clean(subject: Subject) -> None:
-    """An index outside of the table is refused with the parameter's name, and nothing is changed."""
+    """An index outside of the table is refused with the parameter's name, and nothing is changed.
+
+    In a function under ``ms.jit`` the one that is far outside is left out: MindSpore waits for three seconds after
+    each error in a graph, and whoever compares with the number of rows refuses it with the first that is too large.
+    """
     workload = replace(_one_table(subject), groups=(Group((Member("first.bias", (4,)), Member(_TABLE, (_ROWS, 5)))),))
-    for indices in ((1, _ROWS), (-1, 2), (0, 10**6)):
+    for indices in ((1, _ROWS), (-1, 2), (0, 10**6))[: 2 if subject.mode == "jit" else 3]:
         rows = Rows(indices, np.ones((2, 5)))
         _require_refused(subject.trial(workload), rows, (ValueError, IndexError), f"the indices {indices}")
 
@@ -182,15 +174,9 @@ def check_bad_rows_are_clean(subject: Subject) -> None:
 @check("Sparse", EVERY_MODE, **_ROWS_DECLARED)
 def check_empty_indices(subject: Subject) -> None:
     """A gradient without any row is a step in which no row occurs; the other parameters take theirs."""
-    workload = replace(_one_table(subject), groups=(Group((Member(_TABLE, (_ROWS, 5)), Member("last.bias", (4,)))),))
-    oracle, trial = SparseOracle(subject.spec, workload), subject.trial(workload)
-    for step, rows in enumerate((Rows((3,), np.ones((1, 5))), Rows((), np.zeros((0, 5))))):
-        dense = {n: g for n, g in workload.gradients(step).items() if n != _TABLE}
-        trial.step(_gradients(workload, {_TABLE: rows}, step))
-        oracle.step_rows({_TABLE: rows}, dense)
-        snapshot = trial.snapshot()
-        compare_with_oracle(subject.spec, oracle, workload, snapshot, True, True)
-        require(snapshot.global_step == step + 1, f"global_step is {snapshot.global_step} after {step + 1} step(s)")
+    _require_small_steps(subject, _EMPTY)
+    found = _small_history(subject, _EMPTY)[-1].global_step
+    require(found == _EMPTY.stop, f"global_step is {found} after {_EMPTY.stop} step(s)")
 
 
 @check("Sparse", EVERY_MODE, **_ROWS_DECLARED)
@@ -236,11 +222,36 @@ def _one_table(subject: Subject) -> Workload:
     return subject.plain(Member(_TABLE, (_ROWS, 5)), steps=2)
 
 
-def _stepped(subject: Subject, workload: Workload, every: Sequence[Rows]) -> Any:
-    trial = subject.trial(workload)
-    for step, rows in enumerate(every):
-        trial.step(_gradients(workload, {_TABLE: rows}, step))
-    return trial.snapshot()
+def _small_rows(workload: Workload, step: int) -> Rows:
+    indices, scale = _SMALL_RUN[step]
+    whole = workload.gradients(step)[_TABLE]
+    # Values of their own for each occurrence.
+    parts = [scale * (0.25 + 0.25 * place) * whole[row] for place, row in enumerate(indices)]
+    return Rows(indices, rounded(np.stack(parts), workload.dtype) if parts else np.zeros((0, whole.shape[1])))
+
+
+def _small_gradients(workload: Workload, step: int) -> list[Any]:
+    return _gradients(workload, {_TABLE: _small_rows(workload, step)}, step)
+
+
+def _small_workload(subject: Subject) -> Workload:
+    decay = (0.5,) if subject.capabilities.weight_decay != "none" else (0.0,)
+    return subject.plain(Member("first.bias", (4,)), Member(_TABLE, (_ROWS, 5)), decay=decay)
+
+
+def _small_history(subject: Subject, steps: range) -> Sequence[Snapshot]:
+    return subject.history(replace(_small_workload(subject), steps=steps.stop), feed=_small_gradients)
+
+
+def _require_small_steps(subject: Subject, steps: range) -> None:
+    """Require that some steps of the small run are the oracle's, each from what the optimizer held before it."""
+    workload, history = _small_workload(subject), _small_history(subject, steps)
+    for step in steps:
+        oracle = SparseOracle(subject.spec, workload)
+        oracle.begin_at(step, history[step])
+        dense = {name: gradient for name, gradient in workload.gradients(step).items() if name != _TABLE}
+        oracle.step_rows({_TABLE: _small_rows(workload, step)}, dense)
+        compare_with_oracle(subject.spec, oracle, workload, history[step + 1], True, True)
 
 
 def _require_refused(trial: Trial, rows: Any, errors: tuple[type[Exception], ...], what: str) -> None:

@@ -14,7 +14,7 @@ from tinyms_core.conformance.combinations import fitting, on_side, own_options, 
 from tinyms_core.conformance.composite import make_oracle
 from tinyms_core.conformance.oracle import Oracle
 from tinyms_core.conformance.results import ANY
-from tinyms_core.conformance.runs import Runs
+from tinyms_core.conformance.runs import Feed, Runs
 from tinyms_core.conformance.trial import Snapshot, Trial
 from tinyms_core.conformance.values import default_value, of_optimizer, other_value
 from tinyms_core.conformance.workload import Group, Member, Rate, Workload
@@ -95,10 +95,18 @@ class Subject:
         """The defaults, and good values for what has none."""
         return tuple((h.name, default_value(h)) for h in of_optimizer(self.spec.hyperparameters))
 
+    @property
+    def _eager(self) -> bool:
+        return self.mode in (ANY, "pynative")
+
     # -- workloads --------------------------------------------------------------------------------
 
     def workload(self, setting: int = -1, **changes: Any) -> Workload:
         """The full workload: three groups with rates and decays of their own, as far as these are declared.
+
+        The first group's rates are listed. Not in compiled modes: there a step with listed rates may be made of
+        MindSpore's operators where others are a kernel's, and kernels are what most steps run. Listed rates in
+        graphs are those of `with_listed_rates`.
 
         Arguments:
             setting: which of `settings`; the last one, with the flags on, unless told.
@@ -108,7 +116,9 @@ class Subject:
         decays = can.weight_decay != "none"
         convolution = Group(
             (Member("conv.weight", (4, 3, 3, 2)), Member("conv.bias", (4,))),
-            Rate(_OTHER_RATES, "list") if can.grouped_rates and can.dynamic_rates else None,
+            Rate(_OTHER_RATES, "list" if self._eager else "schedule")
+            if can.grouped_rates and can.dynamic_rates
+            else None,
             (0.02,) if decays else None,
             can.centralization,
         )
@@ -132,6 +142,13 @@ class Subject:
             filtered=self.capabilities.decay_filter == "names",
         )  # fmt: skip
         return fitting(self.spec, replace(full, **changes))
+
+    def with_listed_rates(self, workload: Workload) -> Workload:
+        """The same with the first group's rates as a list, where these are declared."""
+        first, *others = workload.groups
+        if first.rate is None or not first.rate.varies:
+            return workload
+        return replace(workload, groups=(replace(first, rate=replace(first.rate, form="list")), *others))
 
     def plain(self, *members: Member, **changes: Any) -> Workload:
         """A workload of some parameters without groups, with a fixed rate and a decay where declared."""
@@ -158,9 +175,9 @@ class Subject:
         """The float64 side of a workload."""
         return make_oracle(self.spec, workload)
 
-    def history(self, workload: Workload, mode: str = "") -> tuple[Snapshot, ...]:
+    def history(self, workload: Workload, mode: str = "", feed: Feed | None = None) -> tuple[Snapshot, ...]:
         """What an optimizer holds at first and after each step of a workload; stepped once for all checks."""
-        return self.runs.history(self.spec, workload, mode or self.mode)
+        return self.runs.history(self.spec, workload, mode or self.mode, feed)
 
     @contextlib.contextmanager
     def registered(self) -> Iterator[str]:
