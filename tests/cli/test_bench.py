@@ -170,7 +170,9 @@ def test_peers_can_be_left_out(run):
 
 def test_all_is_every_optimizer(run, monkeypatch):
     asked = []
-    monkeypatch.setattr("tinyms_core.cli.commands.bench._measure_all", lambda names, *rest: asked.extend(names) or [])
+    monkeypatch.setattr(
+        "tinyms_core.cli.commands.bench._measure_all", lambda order: (asked.extend(order.names) or [], [])
+    )
     assert run("bench", "--all").exit_code == 0
     # A step of one that is built from a network cannot be timed with tensors alone.
     assert asked == [n for n in list_optimizers() if not optimizer_info(n).capabilities.consumes_network]

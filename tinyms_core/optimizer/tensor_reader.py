@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 SWITCH: Final = "TINYMS_OPTIM_TENSOR_READER"
 """The environment variable that, set to 0, leaves it to Python to ask tensors for their addresses."""
 
+LIBRARY_STEM: Final = "tensor_reader_"
+"""How the names of the library's files begin."""
+
 _SECONDS: Final = 300
 _PAUSE: Final = 1.0
 # The compiler's words are kept, and the library takes its final name only when it is whole.
@@ -237,7 +240,7 @@ def _recipe() -> tuple[Path, list[str]]:
     built = (libraries / "libmindspore_common.so").stat()
     facts = (source.read_text(encoding="utf-8"), *compiler, *flags, *linked, sys.version, mindspore.__version__)
     digest = hashlib.sha256("\0".join((*facts, f"{built.st_size} {built.st_mtime_ns}")).encode()).hexdigest()[:20]
-    path = cache_directory() / f"tensor_reader_{digest}.so"
+    path = cache_directory() / f"{LIBRARY_STEM}{digest}.so"
     return path, [*compiler, *flags, str(source), *linked]
 
 

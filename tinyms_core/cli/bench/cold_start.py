@@ -18,6 +18,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
+from tinyms_core.optimizer.tensor_reader import LIBRARY_STEM
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -124,7 +126,9 @@ def measure_cold_start(
 
 
 def _files(folder: str) -> int:
-    return sum(path.is_file() for path in Path(folder).rglob("*"))
+    """How many there are, without those of the library that is compiled in the background meanwhile."""
+    found = Path(folder).rglob("*")
+    return sum(path.is_file() and not path.name.startswith(LIBRARY_STEM) for path in found)
 
 
 def cold_start_table(starts: Sequence[ColdStart]) -> Table:
