@@ -153,7 +153,7 @@ def test_a_few_cases_are_worth_one_process(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(several, "_processors", lambda: 2)
     assert usual_jobs(cases_for(capabilities, ["golden_*"])) == 1
     assert usual_jobs(cases_for(capabilities, modes=["pynative"])) == 1
-    assert usual_jobs(cases_for(capabilities)) == 2
+    assert usual_jobs(cases_for(capabilities)) == 3
     monkeypatch.setattr(several, "_processors", lambda: 1)
     assert usual_jobs(cases_for(capabilities)) == 1
 

@@ -173,8 +173,13 @@ def test_a_library_that_cannot_be_loaded_is_a_reason(anew):
 
 
 @compiled
-def test_a_step_does_not_wait_for_the_compiler(anew, tmp_path):
+def test_a_step_does_not_wait_for_the_compiler(anew, tmp_path, monkeypatch):
     anew(f'while [ ! -e {tmp_path}/go ]; do sleep 0.02; done; for made; do :; done; cp {tmp_path}/ready "$made"')
+    assert module.unavailable() == "it was not worth while to compile it yet"
+    monkeypatch.setattr(module, "_WORTH_WHILE", 4)
+    optimizer = get_optimizer("sgd")([parameter(f"v{i}", [1.0]) for i in range(2)])
+    optimizer((tensor([0.0]),) * 2)
+    optimizer((tensor([0.0]),) * 2)
     assert module.unavailable() == "it is being compiled"
     w = parameter("w", [1.0, 2.0])
     get_optimizer("sgd")([w], learning_rate=1.0)((tensor([0.5, 0.5]),))

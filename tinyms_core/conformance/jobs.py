@@ -44,8 +44,13 @@ Indices = tuple[int, ...]
 
 
 def usual_jobs(cases: Sequence[Case]) -> int:
-    """How many processes are worth it: as many as there are processors, and fewer for few cases."""
-    return max(1, min(_processors(), _MOST, int(_seconds(cases) / _WORTH_A_PROCESS)))
+    """How many processes are worth it: one more than there are processors, and fewer for few cases.
+
+    After an error in a graph MindSpore waits for three seconds, in which another process has the processor.
+    """
+    processors = _processors()
+    most = min(processors + 1, _MOST) if processors > 1 else 1
+    return max(1, min(most, int(_seconds(cases) / _WORTH_A_PROCESS)))
 
 
 def _processors() -> int:

@@ -48,7 +48,7 @@ def addresses_of(tensors: Sequence[Tensor]) -> Integers:
 
     Queued work has to be done.
     """
-    reader = tensor_reader()
+    reader = tensor_reader(asked=len(tensors))
     found = reader.addresses(tensors) if reader is not None else None
     return np.array(list(map(_address, tensors)), dtype=np.int64) if found is None else found
 
@@ -146,7 +146,7 @@ class GradientReader:
         """
         if not isinstance(gradients, tuple | list) or len(gradients) != len(self._shapes):
             return None
-        reader = tensor_reader()
+        reader = tensor_reader(asked=len(gradients))
         if reader is not None:
             found = reader.dense(gradients, self._flat)
             return None if found is None else Gradients(*found, gradients)

@@ -1,7 +1,8 @@
 """Reads the addresses of many tensors in one call, by a C++ library that is compiled against MindSpore's headers.
 
-Compiling it takes some seconds. So a process that finds none in the cache starts the compiler in the background and
-goes on by way of Python; whoever looks again later finds the library.
+Compiling it takes some seconds. So a process that finds none in the cache goes on by way of Python, and starts the
+compiler in the background when it has asked for so many addresses that it will ask for more; whoever looks again later
+finds the library.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ SWITCH: Final = "TINYMS_OPTIM_TENSOR_READER"
 LIBRARY_STEM: Final = "tensor_reader_"
 """How the names of the library's files begin."""
 
+# Addresses that a process asks Python for before it is worth while to compile: some tenths of a second.
+_WORTH_WHILE: Final = 200_000
 _SECONDS: Final = 300
 _PAUSE: Final = 1.0
 # The compiler's words are kept, and the library takes its final name only when it is whole.
@@ -141,8 +144,10 @@ class _Search:
     def __init__(self) -> None:
         self.reader: TensorReader | None = None
         self.reason = "it was not looked for yet"
+        self.recipe: tuple[Path, list[str]] | None = None
         self.compiler: subprocess.Popen[bytes] | None = None
         self.next_look = 0.0
+        self.asked = 0
         self.withheld = False
         self.lock = threading.Lock()
 
@@ -158,15 +163,18 @@ class _Search:
             return self.reader
 
     def _find(self, wait: bool) -> TensorReader | None:
-        path, command = _recipe()
-        if not path.exists() and self.compiler is None and _claim(path):
+        # Found once: it takes milliseconds.
+        self.recipe = self.recipe or _recipe()
+        path, command = self.recipe
+        wanted = wait or self.asked >= _WORTH_WHILE
+        if not path.exists() and wanted and self.compiler is None and _claim(path):
             self.compiler = _start(path, command)
         if wait and not path.exists():
             self._wait_for(path)
         if path.exists():
             self.reason = ""
             return TensorReader(path)
-        self.reason = "it is being compiled"
+        self.reason = "it is being compiled" if _someone_compiles(path) else "it was not worth while to compile it yet"
         if self.compiler is not None and self.compiler.poll() is not None and not path.exists():
             raise ReaderError(f"{command[0]} does not compile the library: {_last_words(path, self.compiler)}")
         return None
@@ -184,17 +192,20 @@ class _Search:
 _search = _Search()
 
 
-def tensor_reader(wait: bool = False) -> TensorReader | None:
+def tensor_reader(wait: bool = False, asked: int = 0) -> TensorReader | None:
     """The library, as soon as there is one.
 
     Arguments:
         wait: until it is compiled, where it has to be.
+        asked: how many addresses it is wanted for; when they are many in all, it is compiled.
 
     Returns:
         The library; None as long as there is none, see `unavailable`.
     """
     if _search.withheld:
         return None
+    if _search.reader is None:
+        _search.asked += asked
     return _search.reader or _search.look(wait)
 
 
