@@ -65,7 +65,7 @@ class GpuBackend:
         from tinyms_core.kernels import gpu, gpu_device
 
         self._gpu, self._device = gpu, gpu_device
-        self.chunk = gpu_device.CHUNK
+        self.chunk = gpu_device.launch_shape().chunk
 
     def filled(self, shape: tuple[int, ...], dtype: str, value: float) -> Any:
         """New memory with one value everywhere."""

@@ -143,7 +143,8 @@ def _from_cuda_interface(place: str, value: Any, stream: int) -> Buffer:
 def _from_numpy(place: str, value: Any, stream: int) -> Buffer:
     _require_contiguous(place, bool(value.flags.c_contiguous))
     # Types that other libraries add to numpy go by their names.
-    dtype = value.dtype.name if value.dtype.isnative else f"{value.dtype.name} in the other order of bytes"
+    dtype = _TYPE_STRINGS.get(value.dtype.str) or value.dtype.name
+    dtype = dtype if value.dtype.isnative else f"{dtype} in the other order of bytes"
     return Buffer(value.ctypes.data, value.shape, dtype, CPU, writable=bool(value.flags.writeable), alive=value)
 
 

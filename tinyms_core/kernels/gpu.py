@@ -16,12 +16,11 @@ from typing import Any
 import numba
 import numpy as np
 
-from tinyms_core.kernels import gpu_device
 from tinyms_core.kernels.batch import Batch, Floats, Integers
 from tinyms_core.kernels.cpu import compute_type
 from tinyms_core.kernels.factor import Factor
 from tinyms_core.kernels.generated import load_generated
-from tinyms_core.kernels.gpu_device import DeviceArray, stream_of
+from tinyms_core.kernels.gpu_device import DeviceArray, blocks_at_a_time, launch_shape, stream_of
 from tinyms_core.kernels.gpu_memory import SIMULATED
 from tinyms_core.kernels.gpu_source import NO_FACTOR, TENSOR_ROW, gpu_source, tensor_row_length
 from tinyms_core.kernels.program import Program
@@ -40,25 +39,13 @@ class GpuKernel:
         parameter: storage type of the parameters; state is stored in `compute_type` of it.
         gradient: storage type of the gradients.
         factor: what the gradients of some tensors are multiplied by, one number for each tensor.
-        threads: threads of a block, a power of two.
-        blocks: blocks of a launch at most; as many as the GPU runs at a time when None.
 
     Attributes:
         scalars: names of the scalars that a call wants after decay and scale.
         launches: how many kernels were launched so far.
     """
 
-    chunk = gpu_device.CHUNK
-
-    def __init__(
-        self,
-        program: Program,
-        parameter: str,
-        gradient: str,
-        factor: Factor | None = None,
-        threads: int = gpu_device.THREADS,
-        blocks: int | None = None,
-    ) -> None:
+    def __init__(self, program: Program, parameter: str, gradient: str, factor: Factor | None = None) -> None:
         self.program = program
         self.factor = factor
         self.storage = {PARAMETER: parameter, GRADIENT: gradient}
@@ -67,8 +54,7 @@ class GpuKernel:
         self.compute = compute_type(parameter)
         self.scalars = program.slots
         self.launches = 0
-        self._threads = threads
-        self._blocks = blocks
+        self.shape = launch_shape()
         self._lock = threading.Lock()
         self._tables: _Tables | None = None
 
@@ -78,7 +64,7 @@ class GpuKernel:
         with self._lock:
             folder = Path(__file__).parent
             read = [folder.joinpath(name).read_text(encoding="utf-8") for name in _READ]
-            source = gpu_source(self.program, self.storage, self.compute, self._threads, self.factor)
+            source = gpu_source(self.program, self.storage, self.compute, self.shape.threads, self.factor)
             name = f"{self.program.name}_gpu_{self.storage[PARAMETER]}_{self.storage[GRADIENT]}"
             return load_generated(name, source, "\0".join((*read, numba.__version__, str(SIMULATED))))
 
@@ -110,8 +96,8 @@ class GpuKernel:
         if tables is None or tables.batch is not batch or len(scalars) > tables.groups:
             tables = self._tables = _Tables(self, batch, len(scalars))
         tables.update(addresses, groups, scalars, factor_groups, stream)
-        limit = gpu_device.blocks() if self._blocks is None else self._blocks
-        shape = (min(limit, batch.chunks), self._threads, stream_of(stream))
+        limit = self.shape.blocks or blocks_at_a_time()
+        shape = (min(limit, batch.chunks), self.shape.threads, stream_of(stream))
         for run in self.module.PASSES:
             _launch(run, shape, tables.arguments)
             self.launches += 1
@@ -142,7 +128,7 @@ class _Tables:
         self._table = np.full((len(batch.sizes), tensor_row_length(program, factor)), NO_FACTOR, np.int64)
         self._table[:, : self._columns] = np.stack(
             [
-                batch.sizes, batch.rows, _teams(batch.rows, kernel._threads), np.zeros_like(batch.sizes),
+                batch.sizes, batch.rows, _teams(batch.rows, kernel.shape.threads), np.zeros_like(batch.sizes),
                 batch.tensor_chunks[:-1], batch.tensor_chunks[1:],
             ],
             axis=1,

@@ -5,6 +5,9 @@ Importing this imports numba's CUDA side; what only has to know whether there is
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from math import prod
 from typing import Any
@@ -15,12 +18,26 @@ from numba import cuda
 from tinyms_core.kernels.gpu_memory import SIMULATED
 from tinyms_core.kernels.on_arrays import loaded, storable
 
-# Threads of a block, a power of two. The simulator makes a thread of the operating system of each.
-THREADS = 8 if SIMULATED else 256
+
+@dataclass(frozen=True)
+class Shape:
+    """How launches are shaped.
+
+    Attributes:
+        threads: threads of a block, a power of two.
+        blocks: blocks of a launch at most; as many as the GPU runs at a time when None.
+        chunk: elements of a chunk: some rounds of a block, few enough that the last chunks do not leave most of the
+            GPU idle.
+    """
+
+    threads: int
+    blocks: int | None
+    chunk: int
+
+
+# The simulator makes a thread of the operating system of each of a block's.
+_shape = Shape(4, 3, 64) if SIMULATED else Shape(256, None, 8192)
 _BLOCKS_PER_MULTIPROCESSOR = 8
-_SIMULATED_BLOCKS = 3
-# Elements of a chunk: some rounds of a block, few enough that the last chunks do not leave most of the GPU idle.
-CHUNK = 64 if SIMULATED else 8192
 
 # For each storage type the numpy type of its memory, and what other libraries know it by.
 _TYPES = {
@@ -97,11 +114,38 @@ def filled(shape: tuple[int, ...], dtype: str, value: float) -> DeviceArray:
     return made
 
 
+def launch_shape() -> Shape:
+    """How launches of kernels that are made now are shaped."""
+    return _shape
+
+
+@contextmanager
+def shaped(threads: int | None = None, blocks: int | None = None, chunk: int | None = None) -> Iterator[None]:
+    """Give kernels that are made inside the ``with`` block another launch shape.
+
+    Arguments:
+        threads: threads of a block.
+        blocks: blocks of a launch at most.
+        chunk: elements of a chunk.
+
+    Raises:
+        ValueError: ``threads`` is no power of two, or a number is less than 1.
+    """
+    global _shape
+    before = _shape
+    wanted = Shape(threads or before.threads, blocks or before.blocks, chunk or before.chunk)
+    if wanted.threads & (wanted.threads - 1) or min(wanted.threads, wanted.blocks or 1, wanted.chunk) < 1:
+        raise ValueError(f"shaped: 'threads' must be a power of two and all numbers at least 1, got {wanted}")
+    _shape = wanted
+    try:
+        yield
+    finally:
+        _shape = before
+
+
 @cache
-def blocks() -> int:
-    """How many blocks a launch has at most: as many as the GPU runs at a time."""
-    if SIMULATED:
-        return _SIMULATED_BLOCKS
+def blocks_at_a_time() -> int:
+    """How many blocks the GPU is given at a time."""
     return int(cuda.get_current_device().MULTIPROCESSOR_COUNT) * _BLOCKS_PER_MULTIPROCESSOR
 
 
