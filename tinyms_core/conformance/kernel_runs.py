@@ -50,7 +50,7 @@ def put(values: Any, dtype: str, device: str) -> Any:
     if dtype == "bfloat16":
         # Known to kernels by the name of its type alone, as what other libraries add to numpy.
         return storable(np.asarray(values, np.float32), dtype).view(np.dtype("V2"))
-    return np.ascontiguousarray(np.asarray(values).astype(dtype))
+    return np.array(values, dtype, order="C")
 
 
 class Held:

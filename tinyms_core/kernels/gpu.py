@@ -28,6 +28,7 @@ from tinyms_core.kernels.rule import GRADIENT, PARAMETER
 
 # Elements of a centralized row that a thread adds up, about; more threads for a row would wait for each other.
 _ROW_ELEMENTS_PER_THREAD = 4
+_SUM_BYTES = 8
 _READ = ("gpu_memory.py", "gpu_math.py", "memory.py")
 
 
@@ -97,7 +98,10 @@ class GpuKernel:
             tables = self._tables = _Tables(self, batch, len(scalars))
         tables.update(addresses, groups, scalars, factor_groups, stream)
         limit = self.shape.blocks or blocks_at_a_time()
-        shape = (min(limit, batch.chunks), self.shape.threads, stream_of(stream))
+        threads = self.shape.threads
+        # The sums of threads are joined in memory that is given at the launch: where a kernel asks for it itself, the
+        # simulator may give its threads one each.
+        shape = (min(limit, batch.chunks), threads, stream_of(stream), _SUM_BYTES * threads)
         for run in self.module.PASSES:
             _launch(run, shape, tables.arguments)
             self.launches += 1

@@ -32,7 +32,7 @@ QUAD = 4
 _PRELUDE = '''"""Generated from the update rule {name!r} by tinyms_core; made anew when the rule changes."""
 
 import numpy as np
-from numba import cuda
+from numba import cuda, float64
 
 from tinyms_core.kernels.gpu_math import exp, expm1, log, log1p, sqrt
 from tinyms_core.kernels.gpu_memory import integer_reader, loader, quad_loader, quad_storer, storer
@@ -301,7 +301,7 @@ def _pass_source(
         f"def pass_{name}(chunk_table, tensor_table, scalars, partials, chunks):",
         "    thread = np.int64(cuda.threadIdx.x)",
         "    block, blocks = np.int64(cuda.blockIdx.x), np.int64(cuda.gridDim.x)",
-        "    shared = cuda.shared.array(THREADS, np.float64)",
+        "    shared = cuda.shared.array(0, float64)",
     ]
     # A block that has a range of chunks meets few tensors, whose sums it has to find.
     lines += (
