@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import numpy as np
+
 from tinyms_core.conformance.catalog import CheckFailure, CheckSkipped
 from tinyms_core.conformance.compare import require, require_same
 from tinyms_core.conformance.kernel_runs import (
@@ -22,6 +24,8 @@ from tinyms_core.conformance.kernel_runs import (
 )
 from tinyms_core.conformance.precision import measured
 from tinyms_core.conformance.results import CheckResult, Status
+from tinyms_core.conformance.rounding import rounded
+from tinyms_core.conformance.rows import Rows
 from tinyms_core.conformance.workload import Member
 from tinyms_core.kernels.buffers import GPU
 from tinyms_core.registry import api
@@ -143,14 +147,37 @@ def check_prepared_steps(subject: KernelSubject) -> None:
     """A prepared step does what a step does, each time that it is called."""
     setting = subject.settings()[0]
     run, other = subject.run(setting, "float32"), subject.run(setting, "float32")
-    gradients = run.gradients()
-    held = run.hold(gradients)
+    held = run.hold()
     prepared = run.optimizer.prepare([one.array for one in held])
     for _ in range(STEPS):
         prepared()
-        other.step(gradients)
+        other.optimizer.step([one.array for one in held])
     for one, right in zip(run.values(), other.values(), strict=True):
         require_same(one, right, f"{subject.name}: prepared steps")
+
+
+def check_rows(subject: KernelSubject) -> None:
+    """Gradients that come as rows follow the oracle: rows in any order and more than once, none, and all of them."""
+    if subject.spec.capabilities.sparse == "none" or subject.around is not None:
+        raise CheckSkipped("the optimizer declares sparse='none'")
+    table, other = Member("table", (30, 7)), Member("second", (4, 3))
+    for dtype in ("float32", "float64", "bfloat16"):
+        if dtype not in subject.spec.capabilities.dtypes:
+            continue
+        for centralize in (False, True):
+            run = subject.run(subject.settings()[-1], dtype, members=(table, other), centralize=centralize)
+            if centralize:
+                # The group of the table is the one that is not centralized otherwise.
+                first, second = run.workload.groups
+                workload = replace(run.workload, groups=(replace(first, centralize=second.centralize), second))
+                run = KernelRun(subject.spec, workload, subject.device)
+            for rows in ((5, 29, 5, 0, 12, 5), (), (3,), tuple(range(29, -1, -1))):
+                drawn = np.random.default_rng(len(rows)).standard_normal((len(rows), 7)) * run.workload.loss_scale
+                given = {"table": Rows(rows, rounded(drawn, run.workload.places[0].member.gradient_dtype))}
+                if rows:
+                    given["second"] = Rows((2, 0), rounded(np.full((2, 3), 0.5), "bfloat16"))
+                run.step(given)
+                run.compare(f"{subject.name} in {dtype}, rows {rows}")
 
 
 def _values(subject: KernelSubject, members: tuple[Member, ...], centralize: bool, shape: dict[str, int]) -> list[Any]:
@@ -170,6 +197,7 @@ CHECKS: Final[tuple[Callable[[KernelSubject], None], ...]] = (
     check_many_arrays,
     check_launches,
     check_prepared_steps,
+    check_rows,
 )
 """The checks, in the order of a report."""
 

@@ -13,7 +13,8 @@ from tinyms_core.conformance.compare import require, require_parameter
 from tinyms_core.conformance.composite import CompositeOracle, Parts
 from tinyms_core.conformance.oracle import Oracle
 from tinyms_core.conformance.precision import note
-from tinyms_core.conformance.rounding import NARROW, Array, rounded
+from tinyms_core.conformance.rounding import NARROW, Array
+from tinyms_core.conformance.rows import Rows, SparseOracle
 from tinyms_core.conformance.values import default_value, of_optimizer, other_value
 from tinyms_core.conformance.workload import Group, Member, Rate, Workload
 from tinyms_core.kernels import ArrayFactor, ArrayOptimizer
@@ -183,7 +184,7 @@ class KernelRun:
         self.oracle: Oracle
         factor = None
         if around is None:
-            self.oracle = Oracle(spec, workload)
+            self.oracle = SparseOracle(spec, workload)
         else:
             wrapping, given = around
             values = {**wrapping.defaults, **given}
@@ -215,20 +216,34 @@ class KernelRun:
         )
 
     def gradients(self) -> dict[str, Array]:
-        """The gradients of the next step, in float64."""
+        """The gradients of the next step, in float64; each is rounded to its dtype."""
         return self.workload.gradients(self.oracle.steps)
 
-    def hold(self, gradients: Mapping[str, Array]) -> list[Held]:
-        """Gradients as arrays on the device."""
+    def hold(self) -> list[Held]:
+        """The gradients of the next step as arrays on the device."""
+        gradients = self.gradients()
         members = [place.member for place in self.workload.places]
         return [Held(gradients[m.name], m.gradient_dtype, self.device, self.framed) for m in members]
 
-    def step(self, gradients: Mapping[str, Array] | None = None) -> None:
-        """Do one step on both sides."""
-        given = self.gradients() if gradients is None else dict(gradients)
-        places = self.workload.places
-        self.optimizer.step([held.array for held in self.hold(given)])
-        self.oracle.step({p.member.name: rounded(given[p.member.name], p.member.gradient_dtype) for p in places})
+    def step(self, rows: Mapping[str, Rows] | None = None) -> None:
+        """Do one step on both sides, with some gradients given as rows."""
+        sparse = dict(rows or {})
+        held = {place.member.name: one for place, one in zip(self.workload.places, self.hold(), strict=True)}
+        given: list[Any] = []
+        for place in self.workload.places:
+            member = place.member
+            if member.name in sparse:
+                values = sparse[member.name].values
+                indices = put(np.array(sparse[member.name].indices), "int32", self.device)
+                given.append((indices, put(values, member.gradient_dtype, self.device), member.shape))
+            else:
+                given.append(held[member.name].array)
+        self.optimizer.step(given)
+        dense = {name: numbers for name, numbers in self.gradients().items() if name not in sparse}
+        if isinstance(self.oracle, SparseOracle):
+            self.oracle.step_rows(sparse, dense)
+        else:
+            self.oracle.step(dense)
 
     def compare(self, what: str) -> None:
         """Compare parameters and state with the oracle.

@@ -17,10 +17,11 @@ from tinyms_core.kernels.array_groups import (
     schedule,
     value_at,
 )
+from tinyms_core.kernels.array_rows import RowGradient, RowStep, is_rows, read_rows
 from tinyms_core.kernels.backends import Backend, backend_for
-from tinyms_core.kernels.batch import Integers, make_batch
+from tinyms_core.kernels.batch import Floats, Integers, make_batch
 from tinyms_core.kernels.buffers import Buffer, read_buffer
-from tinyms_core.kernels.cpu import PREPROCESSING
+from tinyms_core.kernels.cpu import PREPROCESSING, compute_type
 from tinyms_core.kernels.rule import Rule
 from tinyms_core.kernels.update import Plan
 from tinyms_core.registry.validation import describe, integer, number
@@ -117,6 +118,7 @@ class ArrayOptimizer:
         self.scalar_state = self._scalar_state_at(self.steps)
         self._kernels: dict[tuple[str, str], Any] = {}
         self._calls: dict[tuple[str, ...], list[_Call]] = {}
+        self._row_steps: dict[int, RowStep] = {}
         self._backend.ready(stream)
 
     def __repr__(self) -> str:
@@ -127,7 +129,8 @@ class ArrayOptimizer:
 
         Arguments:
             gradients: an array for each of ``params``, in their order: of its shape, on its device, contiguous, of
-                float32, float16, bfloat16 or float64.
+                float32, float16, bfloat16 or float64. Where the optimizer supports it, one may come as rows,
+                ``(indices, values, shape)``: rows of an index that occurs more than once are added up.
 
         Raises:
             TypeError: no list of arrays, or of a wrong dtype.
@@ -148,18 +151,16 @@ class ArrayOptimizer:
             TypeError, ValueError: as for `step`.
         """
         buffers = self._read(gradients)
-        kinds = tuple(buffer.dtype for buffer in buffers)
+        kinds = tuple(buffer.dtype if isinstance(buffer, Buffer) else "" for buffer in buffers)
         calls = []
         for call in self._calls_for(kinds):
-            rows = [
-                [self._settings[i].buffer.address for i in call.members],
-                [buffers[i].address for i in call.members],
-            ]
-            rows += [[held[i].address for i in call.members] for held in self._held.values()]
+            sources: list[Any] = [[setting.buffer for setting in self._settings], buffers, *self._held.values()]
+            rows = [[source[i].address for i in call.members] for source in sources]
             calls.append((call, np.array(rows, dtype=np.int64)))
-        return PreparedStep(self, calls, buffers)
+        rows_of = {index: found for index, found in enumerate(buffers) if isinstance(found, RowGradient)}
+        return PreparedStep(self, calls, [(self._row_step(index), found) for index, found in rows_of.items()], buffers)
 
-    def _read(self, gradients: Any) -> list[Buffer]:
+    def _read(self, gradients: Any) -> list[Buffer | RowGradient]:
         owner, settings = self.name, self._settings
         if not isinstance(gradients, list | tuple):
             raise TypeError(
@@ -167,9 +168,13 @@ class ArrayOptimizer:
             )
         if len(gradients) != len(settings):
             raise ValueError(f"{owner}: got {len(gradients)} gradient(s) for {len(settings)} array(s)")
-        buffers = []
+        buffers: list[Buffer | RowGradient] = []
         for index, (gradient, setting) in enumerate(zip(gradients, settings, strict=True)):
             place = f"gradients[{index}]"
+            if is_rows(gradient):
+                self._require_sparse(index, place)
+                buffers.append(read_rows(owner, place, gradient, setting, self._backend, self._stream))
+                continue
             buffer = read_buffer(f"{owner}: {place}", gradient, self._stream)
             if buffer.shape != setting.buffer.shape:
                 raise ValueError(
@@ -184,9 +189,27 @@ class ArrayOptimizer:
         if kinds not in self._calls:
             members: dict[tuple[str, str], list[int]] = {}
             for index, (setting, kind) in enumerate(zip(self._settings, kinds, strict=True)):
-                members.setdefault((setting.buffer.dtype, kind), []).append(index)
+                if kind:
+                    members.setdefault((setting.buffer.dtype, kind), []).append(index)
             self._calls[kinds] = [_Call(self, self._kernel(*key), own) for key, own in members.items()]
         return self._calls[kinds]
+
+    def _require_sparse(self, index: int, place: str) -> None:
+        if self._algorithm.capabilities.sparse == "none":
+            raise TypeError(f"{self.name}: {place} comes as rows, which {self.name} does not support; make it dense")
+        if self._chosen[index]:
+            raise TypeError(f"{self.name}: {place} comes as rows, and its factor is of the whole; make it dense")
+
+    def _row_step(self, index: int) -> RowStep:
+        if index not in self._row_steps:
+            setting = self._settings[index]
+            kernel = self._kernel(setting.buffer.dtype, compute_type(setting.buffer.dtype))
+            group = self._groups[setting.group]
+            state = [held[index] for held in self._held.values()]
+            exact = self._algorithm.capabilities.sparse == "exact"
+            centralize = _row_length(group, setting.buffer.shape) > 0
+            self._row_steps[index] = RowStep(setting, state, kernel, self._backend, centralize, exact)
+        return self._row_steps[index]
 
     def _kernel(self, parameter: str, gradient: str) -> Any:
         key = parameter, gradient
@@ -259,9 +282,16 @@ class _Call:
 class PreparedStep:
     """A step whose arrays and gradients lie where they lay when it was prepared; made by `ArrayOptimizer.prepare`."""
 
-    def __init__(self, owner: ArrayOptimizer, calls: list[tuple[_Call, Integers]], alive: list[Buffer]) -> None:
+    def __init__(
+        self,
+        owner: ArrayOptimizer,
+        calls: list[tuple[_Call, Integers]],
+        rows: list[tuple[RowStep, RowGradient]],
+        alive: list[Any],
+    ) -> None:
         self._owner = owner
         self._calls = calls
+        self._rows = rows
         self._alive = alive
 
     def __call__(self) -> None:
@@ -269,14 +299,21 @@ class PreparedStep:
         owner = self._owner
         named, factors = owner._scalars()
         for call, addresses in self._calls:
-            columns = (*PREPROCESSING, *call.kernel.scalars)
-            rows = [[group[name] for name in columns] for group in named]
-            if factors:
-                rows = [[*row, *more] for row, more in zip(rows, factors, strict=True)]
-            table = np.array(rows, dtype=np.float64)
+            table = _table(call.kernel, named, factors)
             call.kernel(call.batch, addresses, call.groups, table, owner._stream, call.factor_groups)
+        for row_step, gradient in self._rows:
+            row_step(gradient, _table(row_step.kernel, named, factors), owner._stream)
         owner.steps += 1
         owner.scalar_state = owner._scalar_state_at(owner.steps)
+
+
+def _table(kernel: Any, named: list[dict[str, float]], factors: list[tuple[float, ...]]) -> Floats:
+    """A row of a kernel's scalars for each group."""
+    columns = (*PREPROCESSING, *kernel.scalars)
+    rows = [[group[name] for name in columns] for group in named]
+    if factors:
+        rows = [[*row, *more] for row, more in zip(rows, factors, strict=True)]
+    return np.array(rows, dtype=np.float64)
 
 
 def _with_rate(algorithm: Algorithm, group: ArrayGroup) -> ArrayGroup:

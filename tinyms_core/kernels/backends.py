@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from tinyms_core.kernels.arrays import array_at
 from tinyms_core.kernels.batch import CHUNK, Batch, Floats, Integers, make_batch
-from tinyms_core.kernels.buffers import CPU, GPU
+from tinyms_core.kernels.buffers import CPU, GPU, Buffer
 from tinyms_core.kernels.cpu import PREPROCESSING, CpuKernel
 from tinyms_core.kernels.factor import Factor
+from tinyms_core.kernels.on_arrays import loaded
 from tinyms_core.kernels.program import Program
+from tinyms_core.kernels.specialized import specialized
 from tinyms_core.registry.devices import absence
 from tinyms_core.registry.errors import MissingKernelError
+
+if TYPE_CHECKING:
+    from tinyms_core.kernels.array_rows import RowGradient
 
 
 class Backend(Protocol):
@@ -20,6 +29,7 @@ class Backend(Protocol):
 
     name: str
     chunk: int
+    block: int
 
     def filled(self, shape: tuple[int, ...], dtype: str, value: float) -> Any:
         """New memory with one value everywhere."""
@@ -33,12 +43,26 @@ class Backend(Protocol):
     def ready(self, stream: int) -> None:
         """Wait until memory that was made can be used in a stream."""
 
+    def integers(self, buffer: Buffer, stream: int) -> Integers:
+        """An array of integers as numpy's."""
+
+    def added_up(self, gradient: RowGradient, compute: str, stream: int) -> AbstractContextManager[int]:
+        """The address of the sums of a gradient's rows of each index, inside a ``with`` block."""
+
+    def zeros(self, size: int, dtype: str) -> AbstractContextManager[int]:
+        """The address of memory for some elements, inside a ``with`` block."""
+
+    def clear(self, address: int, size: int, dtype: str, stream: int) -> None:
+        """Set elements to zero."""
+
 
 class CpuBackend:
     """Host memory, in numpy arrays."""
 
     name = CPU
     chunk = CHUNK
+    # Elements of a block of an exact step's gradient.
+    block = 1 << 18
 
     def filled(self, shape: tuple[int, ...], dtype: str, value: float) -> Any:
         """New memory with one value everywhere."""
@@ -55,6 +79,30 @@ class CpuBackend:
     def ready(self, stream: int) -> None:
         """Nothing is pending."""
 
+    def integers(self, buffer: Buffer, stream: int) -> Integers:
+        """An array of integers as numpy's."""
+        return array_at(buffer.address, buffer.size, buffer.dtype)
+
+    @contextmanager
+    def added_up(self, gradient: RowGradient, compute: str, stream: int) -> Iterator[int]:
+        """The address of the sums of a gradient's rows of each index."""
+        count = len(gradient.rows)
+        values = gradient.values
+        stored = array_at(values.address, values.size, values.dtype).reshape(-1, gradient.width)
+        ordered = loaded(stored, values.dtype).astype(compute)[gradient.order[count + 1 :]]
+        sums = np.add.reduceat(ordered, gradient.order[:count], axis=0) if count else ordered
+        yield sums.ctypes.data
+
+    @contextmanager
+    def zeros(self, size: int, dtype: str) -> Iterator[int]:
+        """The address of memory for some elements."""
+        memory = np.zeros(size, dtype)
+        yield memory.ctypes.data
+
+    def clear(self, address: int, size: int, dtype: str, stream: int) -> None:
+        """Set elements to zero."""
+        array_at(address, size, dtype)[...] = 0
+
 
 class GpuBackend:
     """A GPU, by numba's CUDA side."""
@@ -66,6 +114,8 @@ class GpuBackend:
 
         self._gpu, self._device = gpu, gpu_device
         self.chunk = gpu_device.launch_shape().chunk
+        # Elements of a block of an exact step's gradient: enough to keep the GPU busy, little beside its memory.
+        self.block = self.chunk * gpu_device.BLOCK_CHUNKS
 
     def filled(self, shape: tuple[int, ...], dtype: str, value: float) -> Any:
         """New memory with one value everywhere."""
@@ -82,6 +132,46 @@ class GpuBackend:
     def ready(self, stream: int) -> None:
         """Wait until memory that was made can be used in a stream."""
         self._device.synchronize()
+
+    def integers(self, buffer: Buffer, stream: int) -> Integers:
+        """An array of integers as numpy's, after all work on it in a stream is done."""
+        copied: Integers = self._device.to_host(buffer.address, buffer.size, buffer.dtype, stream)
+        return copied
+
+    @contextmanager
+    def added_up(self, gradient: RowGradient, compute: str, stream: int) -> Iterator[int]:
+        """The address of the sums of a gradient's rows of each index."""
+        count = len(gradient.rows)
+        sums = self._device.DeviceArray((count, gradient.width), compute)
+        order = self._device.DeviceArray(gradient.order.shape, "int64")
+        order.write(gradient.order, self._device.stream_of(stream))
+        if count:
+            run = self._rows(gradient.dtype, compute).add_up
+            self._launch(
+                run, count, stream, (gradient.values.address, order.address, sums.address, count, gradient.width)
+            )
+        yield sums.address
+        # The memory is given back to whoever asks next, in any stream.
+        self._device.synchronize(stream)
+
+    @contextmanager
+    def zeros(self, size: int, dtype: str) -> Iterator[int]:
+        """The address of memory for some elements."""
+        memory = self._device.DeviceArray((size,), dtype)
+        yield memory.address
+        self._device.synchronize()
+
+    def clear(self, address: int, size: int, dtype: str, stream: int) -> None:
+        """Set elements to zero."""
+        self._launch(self._rows(dtype, dtype).clear, size, stream, (address, size))
+
+    def _rows(self, values: str, compute: str) -> Any:
+        return specialized(Path(__file__).with_name("gpu_rows.py"), VALUES=values, COMPUTE=compute)
+
+    def _launch(self, run: Any, items: int, stream: int, arguments: tuple[int, ...]) -> None:
+        shape = self._device.launch_shape()
+        blocks = min(items, shape.blocks or self._device.blocks_at_a_time())
+        self._gpu.launch(run, (blocks, shape.threads, self._device.stream_of(stream)), arguments)
 
 
 class _OnHost:

@@ -95,7 +95,7 @@ class GpuKernel:
             return
         tables = self._tables
         if tables is None or tables.batch is not batch or len(scalars) > tables.groups:
-            tables = self._tables = _Tables(self, batch, len(scalars))
+            tables = self._tables = _Tables(self, batch, len(scalars), stream)
         tables.update(addresses, groups, scalars, factor_groups, stream)
         limit = self.shape.blocks or blocks_at_a_time()
         threads = self.shape.threads
@@ -103,11 +103,12 @@ class GpuKernel:
         # simulator may give its threads one each.
         shape = (min(limit, batch.chunks), threads, stream_of(stream), _SUM_BYTES * threads)
         for run in self.module.PASSES:
-            _launch(run, shape, tables.arguments)
+            launch(run, shape, tables.arguments)
             self.launches += 1
 
 
-def _launch(run: Any, shape: tuple[Any, ...], arguments: tuple[int, ...]) -> None:
+def launch(run: Any, shape: tuple[Any, ...], arguments: tuple[int, ...]) -> None:
+    """Launch a kernel with a shape as numba takes it: blocks, threads, the stream and bytes of shared memory."""
     if not SIMULATED:
         run[shape](*arguments)
         return
@@ -120,14 +121,14 @@ def _launch(run: Any, shape: tuple[Any, ...], arguments: tuple[int, ...]) -> Non
 class _Tables:
     """What a batch's kernels read besides tensors, in the GPU's memory; copied there when it changes."""
 
-    def __init__(self, kernel: GpuKernel, batch: Batch, groups: int) -> None:
+    def __init__(self, kernel: GpuKernel, batch: Batch, groups: int, stream: int) -> None:
         program, factor = kernel.program, kernel.factor
         self.batch = batch
         self.groups = groups
         sums = len(program.reductions) + (len(factor.program.reductions) if factor else 0)
         rows = [batch.chunk_tensor, batch.chunk_first, batch.chunk_last]
         chunks = DeviceArray((batch.chunks, len(rows)), "int64")
-        chunks.write(np.stack(rows, axis=1))
+        chunks.write(np.stack(rows, axis=1), stream_of(stream))
         self._columns = len(TENSOR_ROW)
         self._table = np.full((len(batch.sizes), tensor_row_length(program, factor)), NO_FACTOR, np.int64)
         self._table[:, : self._columns] = np.stack(

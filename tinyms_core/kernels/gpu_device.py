@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
+from tinyms_core.kernels.arrays import array_at
 from tinyms_core.kernels.gpu_memory import SIMULATED
 from tinyms_core.kernels.on_arrays import loaded, storable
 
@@ -38,6 +39,8 @@ class Shape:
 # The simulator makes a thread of the operating system of each of a block's.
 _shape = Shape(4, 3, 64) if SIMULATED else Shape(256, None, 8192)
 _BLOCKS_PER_MULTIPROCESSOR = 8
+# Chunks of a block of an exact step's gradient, of rows.
+BLOCK_CHUNKS = 2 if SIMULATED else 2048
 
 # For each storage type the numpy type of its memory, and what other libraries know it by.
 _TYPES = {
@@ -147,6 +150,23 @@ def shaped(threads: int | None = None, blocks: int | None = None, chunk: int | N
 def blocks_at_a_time() -> int:
     """How many blocks the GPU is given at a time."""
     return int(cuda.get_current_device().MULTIPROCESSOR_COUNT) * _BLOCKS_PER_MULTIPROCESSOR
+
+
+def to_host(address: int, size: int, dtype: str, stream: int = 0) -> Any:
+    """A copy of an array of the GPU as numpy's, after all work in a stream is done."""
+    synchronize(stream)
+    if SIMULATED or not size:
+        return array_at(address, size, dtype).copy()
+    return cuda.as_cuda_array(_Memory(address, size, dtype)).copy_to_host()
+
+
+class _Memory:
+    """Memory of others, as numba takes it."""
+
+    def __init__(self, address: int, size: int, dtype: str) -> None:
+        self.__cuda_array_interface__ = {
+            "shape": (size,), "typestr": _TYPES[dtype][1], "data": (address, True), "strides": None, "version": 3,
+        }  # fmt: skip
 
 
 @cache
