@@ -28,6 +28,7 @@ from tinyms_core.conformance.rounding import rounded
 from tinyms_core.conformance.rows import Rows
 from tinyms_core.conformance.workload import Member
 from tinyms_core.kernels.buffers import GPU
+from tinyms_core.kernels.program import Program
 from tinyms_core.registry import api
 from tinyms_core.registry.errors import describe
 from tinyms_core.registry.specs import DTYPES, OptimizerSpec
@@ -137,6 +138,8 @@ def check_launches(subject: KernelSubject) -> None:
     if subject.device != GPU:
         raise CheckSkipped("only a GPU has launches")
     run = subject.run(subject.settings()[0], "float32")
+    if not isinstance(run.optimizer._algorithm.program, Program):
+        raise CheckSkipped("the optimizer has an update that is written out, which may take as many as it likes")
     run.step()
     launches = sum(kernel.launches for kernel in run.optimizer._kernels.values())
     most = 2 if subject.layerwise else 1

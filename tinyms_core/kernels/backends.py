@@ -169,9 +169,7 @@ class GpuBackend:
         return specialized(Path(__file__).with_name("gpu_rows.py"), VALUES=values, COMPUTE=compute)
 
     def _launch(self, run: Any, items: int, stream: int, arguments: tuple[int, ...]) -> None:
-        shape = self._device.launch_shape()
-        blocks = min(items, shape.blocks or self._device.blocks_at_a_time())
-        self._gpu.launch(run, (blocks, shape.threads, self._device.stream_of(stream)), arguments)
+        self._gpu.launch_blocks(run, self._device.launch_shape(), items, stream, arguments)
 
 
 class _OnHost:

@@ -20,7 +20,7 @@ from tinyms_core.kernels.batch import Batch, Floats, Integers
 from tinyms_core.kernels.cpu import compute_type
 from tinyms_core.kernels.factor import Factor
 from tinyms_core.kernels.generated import load_generated
-from tinyms_core.kernels.gpu_device import DeviceArray, blocks_at_a_time, launch_shape, stream_of
+from tinyms_core.kernels.gpu_device import DeviceArray, Shape, blocks_at_a_time, launch_shape, stream_of
 from tinyms_core.kernels.gpu_memory import SIMULATED
 from tinyms_core.kernels.gpu_source import NO_FACTOR, TENSOR_ROW, gpu_source, tensor_row_length
 from tinyms_core.kernels.program import Program
@@ -97,18 +97,25 @@ class GpuKernel:
         if tables is None or tables.batch is not batch or len(scalars) > tables.groups:
             tables = self._tables = _Tables(self, batch, len(scalars), stream)
         tables.update(addresses, groups, scalars, factor_groups, stream)
-        limit = self.shape.blocks or blocks_at_a_time()
-        threads = self.shape.threads
-        # The sums of threads are joined in memory that is given at the launch: where a kernel asks for it itself, the
-        # simulator may give its threads one each.
-        shape = (min(limit, batch.chunks), threads, stream_of(stream), _SUM_BYTES * threads)
         for run in self.module.PASSES:
-            launch(run, shape, tables.arguments)
+            launch_blocks(run, self.shape, batch.chunks, stream, tables.arguments)
             self.launches += 1
 
 
-def launch(run: Any, shape: tuple[Any, ...], arguments: tuple[int, ...]) -> None:
-    """Launch a kernel with a shape as numba takes it: blocks, threads, the stream and bytes of shared memory."""
+def launch_blocks(run: Any, launch: Shape, items: int, stream: int, arguments: tuple[int, ...]) -> None:
+    """Launch a kernel whose blocks take items in turn, with shared memory of one float64 for each thread.
+
+    Arguments:
+        run: the kernel.
+        launch: how the launch is shaped.
+        items: how many items there are.
+        stream: handle of the CUDA stream.
+        arguments: of the kernel: addresses and other integers.
+    """
+    limit = launch.blocks or blocks_at_a_time()
+    # The sums of threads are joined in memory that is given at the launch: where a kernel asks for it itself, the
+    # simulator may give its threads one each.
+    shape = (min(limit, items), launch.threads, stream_of(stream), _SUM_BYTES * launch.threads)
     if not SIMULATED:
         run[shape](*arguments)
         return
