@@ -1,4 +1,4 @@
-"""Every GPU kernel compiles to machine code for a GPU, which need not be there: numba's types and CUDA's own rules hold.
+"""Every GPU kernel compiles for a GPU, which need not be there: numba's types and CUDA's own rules hold.
 
 This needs CUDA's compiler: ``uv sync --group cuda-compiler``.
 """
@@ -63,8 +63,9 @@ for name in names:
             program = analyse(rule, rules.HYPERPARAMETERS.get(rule.name, {}))
             for parameter, gradient in TYPES:
                 kernel(rule.name, program, parameter, gradient)
+        path = pathlib.Path(tinyms_core.kernels.__file__).with_name("gpu_rows.py")
         for values in ("float32", "bfloat16"):
-            passes(pathlib.Path(tinyms_core.kernels.__file__).with_name("gpu_rows.py"), VALUES=values, COMPUTE="float32")
+            passes(path, VALUES=values, COMPUTE="float32")
         continue
     spec = optimizer_info(name)
     if spec.capabilities.wraps_optimizer:

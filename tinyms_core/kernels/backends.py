@@ -17,8 +17,9 @@ from tinyms_core.kernels.factor import Factor
 from tinyms_core.kernels.on_arrays import loaded
 from tinyms_core.kernels.program import Program
 from tinyms_core.kernels.specialized import specialized
-from tinyms_core.registry.devices import absence
+from tinyms_core.registry.devices import GPU_MODULE, lacking
 from tinyms_core.registry.errors import MissingKernelError
+from tinyms_core.registry.probe import module_exists
 
 if TYPE_CHECKING:
     from tinyms_core.kernels.array_rows import RowGradient
@@ -214,6 +215,15 @@ class _OnHost:
         self._kernel(batch, addresses, np.arange(len(groups), dtype=np.int64), table)
 
 
+def unusable(device: str) -> str:
+    """Say why no kernel can run on a device; empty where one can."""
+    if device != GPU:
+        return ""
+    if not module_exists(GPU_MODULE):
+        return f"module {GPU_MODULE!r} is not installed; pip install 'tinyms-core[gpu]'"
+    return lacking(GPU_MODULE)
+
+
 def backend_for(owner: str, device: str) -> Backend:
     """The backend of a device.
 
@@ -222,7 +232,7 @@ def backend_for(owner: str, device: str) -> Backend:
     """
     if device == CPU:
         return CpuBackend()
-    why = absence(device)
+    why = unusable(device)
     if why:
         raise MissingKernelError(f"{owner}: its arrays are on the GPU, but {why}", optimizer=owner, device=device)
     return GpuBackend()

@@ -1,4 +1,4 @@
-"""Whether a device can be used here, and why not, found out without importing what would use it."""
+"""Whether there is a GPU, and why not, found out without importing what would use it."""
 
 from __future__ import annotations
 
@@ -7,27 +7,22 @@ import os
 from functools import cache
 from typing import Final
 
-from tinyms_core.registry.probe import module_exists
-
 SIMULATOR_VARIABLE: Final = "NUMBA_ENABLE_CUDASIM"
 GPU_MODULE: Final = "numba_cuda"
 _DRIVERS: Final = ("libcuda.so.1", "nvcuda.dll")
 
 
-def absence(device: str) -> str:
-    """Say why a device cannot be used here.
+def lacking(module: str) -> str:
+    """Say what a module that is installed lacks to be of use here.
 
     Arguments:
-        device: ``"CPU"``, ``"GPU"`` or ``"Ascend"``.
+        module: the module's name.
 
     Returns:
-        The reason; empty where it can be used, or where that is for another library to say.
+        What is lacking: of the module that compiles for CUDA a GPU, unless numba's simulator stands in for one.
+        Empty for every other module.
     """
-    if device != "GPU":
-        return ""
-    if not module_exists(GPU_MODULE):
-        return f"module {GPU_MODULE!r} is not installed; pip install 'tinyms-core[gpu]'"
-    return "" if simulated() else _absent_driver()
+    return "" if module != GPU_MODULE or simulated() else _absent_driver()
 
 
 def simulated() -> bool:
