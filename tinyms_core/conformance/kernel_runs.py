@@ -30,7 +30,13 @@ SCALE = 16.0
 # What lies around an array within larger memory.
 _FRAME = 7.0
 # Elements of a simulated chunk are few: these have tails, whole chunks, several chunks, and nothing.
-MEMBERS = (Member("whole", (8, 8)), Member("tail", (7,)), Member("none", (0, 3)), Member("one", ()))
+MEMBERS = (
+    Member("whole", (8, 8)),
+    Member("tail", (7,)),
+    Member("none", (0, 3)),
+    Member("one", ()),
+    Member("deep", (2, 3, 5)),
+)
 LARGER = (Member("matrix", (12, 13)), Member("over", (65,)))
 
 
