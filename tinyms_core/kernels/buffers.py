@@ -82,7 +82,7 @@ def read_buffer(place: str, value: Any, stream: int = 0, dtypes: tuple[str, ...]
         )
     buffer = reader(place, value, stream)
     if buffer.dtype not in dtypes:
-        raise TypeError(f"{place} is of {buffer.dtype}; {' or '.join(dtypes)} is right")
+        raise TypeError(f"{place} must be of {' or '.join(dtypes)}, got {buffer.dtype}")
     return buffer
 
 
