@@ -199,6 +199,54 @@ def test_without_a_gpu_its_arrays_are_refused_with_the_reason(monkeypatch):
         ArrayOptimizer("adam", [OnGpu()])
 
 
+class Tensor:
+    """A tensor that tells its address, as torch's do."""
+
+    def __init__(self, array, device="cpu", contiguous=True):
+        self.array, self.device, self.contiguous = array, device, contiguous
+        self.shape, self.dtype = array.shape, f"torch.{array.dtype.name}"
+
+    def data_ptr(self):
+        return self.array.ctypes.data
+
+    def is_contiguous(self):
+        return self.contiguous
+
+
+def test_tensors_are_read_by_what_they_tell_of_themselves():
+    array = ones(2, 3)
+    found = read_buffer("x", Tensor(array))
+    assert (found.address, found.shape, found.dtype, found.device, found.index) == (
+        array.ctypes.data, (2, 3), "float32", "CPU", None,
+    )  # fmt: skip
+    found = read_buffer("x", Tensor(array, "cuda:1"))
+    assert (found.device, found.index) == ("GPU", 1)
+    with pytest.raises(ValueError, match="x must be contiguous"):
+        read_buffer("x", Tensor(array, contiguous=False))
+    with pytest.raises(ValueError, match="x is on the device mps; CPU or GPU is right"):
+        read_buffer("x", Tensor(array, "mps"))
+
+
+def test_tensors_of_two_gpus_are_refused():
+    with pytest.raises(ValueError, match=r"params\[0\] is on GPU 0 and params\[1\] on GPU 1"):
+        ArrayOptimizer("adam", [Tensor(ones(2), "cuda:0"), Tensor(ones(2), "cuda:1")])
+
+
+def test_masks_and_strides_of_arrays_of_a_gpu_are_refused():
+    masked, strided, empty = OnGpu(), OnGpu((2, 3)), OnGpu((0, 3))
+    masked.__cuda_array_interface__["mask"] = object()
+    strided.__cuda_array_interface__["strides"] = (4, 8)
+    empty.__cuda_array_interface__["strides"] = (4, 8)
+    with pytest.raises(ValueError, match="x has a mask"):
+        read_buffer("x", masked)
+    with pytest.raises(ValueError, match="x must be contiguous"):
+        read_buffer("x", strided)
+    assert read_buffer("x", empty).size == 0
+    assert read_buffer("x", OnGpu((2, 3), "<V2")).dtype == "bfloat16"
+    with pytest.raises(TypeError, match=r"x must be of float32 or .*, got <c8"):
+        read_buffer("x", OnGpu((2, 3), "<c8"))
+
+
 @pytest.mark.parametrize(
     ("gradients", "error", "message"),
     [

@@ -105,3 +105,60 @@ def test_without_a_gpu_the_command_says_why():
     )
     assert found.returncode == 2
     assert "no kernel can be checked on gpu: no CUDA driver is installed" in found.stderr
+
+
+IN_THE_SIMULATOR = """
+import numpy as np
+import pytest
+from tinyms_core.kernels import ArrayOptimizer
+from tinyms_core.kernels.gpu_device import DeviceArray, filled, shaped
+from tinyms_core.registry.api import kernels_for
+
+assert all(status.available for status in kernels_for("adam", "GPU"))
+for wrong in ({"threads": 3}, {"blocks": -1}, {"chunk": -4}):
+    with pytest.raises(ValueError, match="'threads' must be a power of two and all numbers at least 1"):
+        with shaped(**wrong):
+            pass
+with pytest.raises(ValueError, match="'dtype' must be one of float32"):
+    DeviceArray((2,), "complex64")
+array = DeviceArray((2, 2), "bfloat16")
+array.write([[1.0, 2.0], [3.0, 1.00390625]])
+assert array.copy_to_host().tolist() == [[1.0, 2.0], [3.0, 1.0]]
+with pytest.raises(ValueError, match="got 3 value"):
+    array.write([1.0, 2.0, 3.0])
+
+weight, gradient = filled((3, 2), "float32", 1.0), filled((3, 2), "float32", 2.0)
+optimizer = ArrayOptimizer("adam", [weight], learning_rate=0.5)
+for wrong, message in (
+    ([np.ones((3, 2), np.float32)], "is on GPU and gradients.0. on CPU"),
+    ([filled((2, 3), "float32", 1.0)], "has the shape .2, 3."),
+    ([(DeviceArray((1,), "int32"), filled((1, 3), "float32", 1.0), (3, 2))], "right are .n,. and"),
+):
+    with pytest.raises(ValueError, match=message):
+        optimizer.step(wrong)
+assert (weight.copy_to_host() == 1.0).all() and optimizer.steps == 0
+assert all((array.copy_to_host() == 0.0).all() for arrays in optimizer.state.values() for array in arrays)
+optimizer.step([gradient])
+resumed = ArrayOptimizer("adam", [weight], learning_rate=0.5, state=optimizer.state, steps=1, stream=7)
+resumed.step([gradient])
+assert np.allclose(weight.copy_to_host(), 0.0, atol=1e-5), weight.copy_to_host()
+
+
+class Elsewhere:
+    shape, dtype, device = (3,), "torch.float32", "cuda:1"
+    data_ptr = is_contiguous = lambda self: 4096
+
+
+with pytest.raises(ValueError, match="its arrays are on GPU 1, and the current device of this thread is GPU 0; make"):
+    ArrayOptimizer("adam", [Elsewhere()])
+with pytest.raises(Exception, match="'muon' has no kernel for device 'GPU'"):
+    ArrayOptimizer("muon", [weight])
+"""
+
+
+def test_arrays_of_a_simulated_gpu():
+    found = subprocess.run(
+        [sys.executable, "-c", IN_THE_SIMULATOR],
+        capture_output=True, text=True, env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}, cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr[-2000:]

@@ -97,7 +97,7 @@ class ArrayOptimizer:
         decay = schedule(owner, "weight_decay", weight_decay)
         self._stream = integer(owner, "stream", stream, "[0, inf)")
         settings, groups = read_groups(owner, params, rate, decay, stream)
-        self._backend: Backend = backend_for(owner, settings[0].buffer.device)
+        self._backend: Backend = backend_for(owner, settings[0].buffer)
         algorithm = find_algorithm(optimizer, self._backend.name, hyperparameters)
         groups = [_with_rate(algorithm, group) for group in groups]
         self.loss_scale = number(owner, "loss_scale", loss_scale, "(0, inf)")

@@ -118,6 +118,10 @@ class GpuBackend:
         # Elements of a block of an exact step's gradient: enough to keep the GPU busy, little beside its memory.
         self.block = self.chunk * gpu_device.BLOCK_CHUNKS
 
+    def current_device(self) -> int:
+        """The number of the GPU that kernels are launched on."""
+        return self._device.current_device()
+
     def filled(self, shape: tuple[int, ...], dtype: str, value: float) -> Any:
         """New memory with one value everywhere."""
         return self._device.filled(shape, dtype, value)
@@ -224,15 +228,29 @@ def unusable(device: str) -> str:
     return lacking(GPU_MODULE)
 
 
-def backend_for(owner: str, device: str) -> Backend:
-    """The backend of a device.
+def backend_for(owner: str, buffer: Buffer) -> Backend:
+    """The backend of the device that an array is on.
+
+    Arguments:
+        owner: the optimizer's name, for errors.
+        buffer: the array's memory.
 
     Raises:
-        MissingKernelError: it cannot be used here; the message says why, and what would be right.
+        MissingKernelError: the device cannot be used here; the message says why, and what would be right.
+        ValueError: the array is on another GPU than the current one.
     """
-    if device == CPU:
+    if buffer.device == CPU:
         return CpuBackend()
-    why = unusable(device)
+    why = unusable(buffer.device)
     if why:
-        raise MissingKernelError(f"{owner}: its arrays are on the GPU, but {why}", optimizer=owner, device=device)
-    return GpuBackend()
+        raise MissingKernelError(
+            f"{owner}: its arrays are on the GPU, but {why}", optimizer=owner, device=buffer.device
+        )
+    backend = GpuBackend()
+    current = backend.current_device()
+    if buffer.index not in (None, current):
+        raise ValueError(
+            f"{owner}: its arrays are on GPU {buffer.index}, and the current device of this thread is GPU {current}; "
+            f"make it the current one, as numba.cuda.select_device({buffer.index}) does"
+        )
+    return backend

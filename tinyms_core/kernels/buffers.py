@@ -160,11 +160,11 @@ def _from_dlpack(place: str, value: Any, stream: int) -> Buffer:
 
 
 def _is_contiguous(shape: Shape, strides: tuple[float, ...]) -> bool:
-    """Whether elements follow each other; the stride of an axis of one element, or of none at all, does not count."""
+    """Whether elements follow each other; the stride of an axis of one element does not count."""
+    if 0 in shape:
+        return True
     expected = 1
     for length, stride in zip(reversed(shape), reversed(strides), strict=True):
-        if length == 0:
-            return True
         if length != 1 and stride != expected:
             return False
         expected *= length

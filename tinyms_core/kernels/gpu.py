@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -94,7 +94,7 @@ class GpuKernel:
         if not batch.chunks:
             return
         tables = self._tables
-        if tables is None or tables.batch is not batch or len(scalars) > tables.groups:
+        if tables is None or tables.batch is not batch or len(scalars) != tables.groups:
             tables = self._tables = _Tables(self, batch, len(scalars), stream)
         tables.update(addresses, groups, scalars, factor_groups, stream)
         for run in self.module.PASSES:
@@ -115,14 +115,23 @@ def launch_blocks(run: Any, launch: Shape, items: int, stream: int, arguments: t
     limit = launch.blocks or blocks_at_a_time()
     # The sums of threads are joined in memory that is given at the launch: where a kernel asks for it itself, the
     # simulator may give its threads one each.
-    shape = (min(limit, items), launch.threads, stream_of(stream), _SUM_BYTES * launch.threads)
+    shape = (min(limit, items), launch.threads, stream, _SUM_BYTES * launch.threads)
     if not SIMULATED:
-        run[shape](*arguments)
+        _configured(run, *shape)(*arguments)
         return
     with warnings.catch_warnings():
         # A GPU does not tell of overflows and divisions by zero; numpy, which the simulator runs on, does.
         warnings.simplefilter("ignore", RuntimeWarning)
         run[shape](*arguments)
+
+
+@lru_cache(maxsize=4096)
+def _configured(run: Any, blocks: int, threads: int, stream: int, shared: int) -> Any:
+    """A kernel with the shape of its launch, which takes numba longer to make than to launch."""
+    with warnings.catch_warnings():
+        # numba warns of few blocks, which is right for few elements.
+        warnings.simplefilter("ignore")
+        return run[blocks, threads, stream_of(stream), shared]
 
 
 class _Tables:
@@ -148,7 +157,8 @@ class _Tables:
         self._ends = self._columns + len(program.tensors)
         self._tensors = DeviceArray(self._table.shape, "int64")
         self._scalars: DeviceArray | None = None
-        self._written: tuple[bytes, ...] = ()
+        # None of these is changed in place: the same array holds the same numbers.
+        self._written: tuple[Any, Any, Any] = (None, None, None)
         self._numbers = b""
         self._partials = DeviceArray((max(1, sums * batch.chunks),), "float64")
         self._chunks = chunks
@@ -158,15 +168,14 @@ class _Tables:
         self, addresses: Integers, groups: Integers, scalars: Floats, factor_groups: Integers | None, stream: int
     ) -> None:
         """Bring the tables in the GPU's memory up to date."""
-        own = b"" if factor_groups is None else factor_groups.tobytes()
-        wanted = (addresses.tobytes(), groups.tobytes(), own)
-        if wanted != self._written:
+        given = (addresses, groups, factor_groups)
+        if any(one is not other for one, other in zip(given, self._written, strict=True)):
             self._table[:, TENSOR_ROW.index("group")] = groups
             self._table[:, self._columns : self._ends] = addresses.T
             if factor_groups is not None:
                 self._table[:, self._ends] = factor_groups
             self._tensors.write(self._table, stream_of(stream))
-            self._written = wanted
+            self._written = given
         if self._scalars is None:
             self._scalars = DeviceArray((self.groups, scalars.shape[1]), "float64")
             addressed = (self._chunks, self._tensors, self._scalars, self._partials)

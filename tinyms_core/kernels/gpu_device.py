@@ -146,6 +146,11 @@ def shaped(threads: int | None = None, blocks: int | None = None, chunk: int | N
         _shape = before
 
 
+def current_device() -> int:
+    """The number of the GPU that kernels are launched on: the current one of this thread."""
+    return 0 if SIMULATED else int(cuda.get_current_device().id)
+
+
 @cache
 def blocks_at_a_time() -> int:
     """How many blocks the GPU is given at a time."""
@@ -171,8 +176,8 @@ class _Memory:
 
 @cache
 def stream_of(handle: int) -> Any:
-    """numba's stream for the handle of one of CUDA's; 0 is the default stream."""
-    return cuda.external_stream(handle) if handle else 0
+    """numba's stream for the handle of one of CUDA's; 0 is the default stream, and the simulator's only one."""
+    return cuda.external_stream(handle) if handle and not SIMULATED else 0
 
 
 def synchronize(handle: int = 0) -> None:
