@@ -80,6 +80,17 @@ def test_each_check_sees_the_defects_that_are_planted_for_it(defects):
     assert [(name, reason) for name, _, _, reason in defects if "Error" in reason] == []
 
 
+def test_kernels_follow_the_rules_themselves():
+    output, errors = (process := _start("tests.kernels.gpu_rules")).communicate()
+    assert process.returncode == 0, errors
+    lines = [line.split() for line in output.splitlines()]
+    # As many launches as passes over memory: one, two with norms, three where one norm depends on another.
+    assert all(launches == stages for _, _, launches, stages in lines)
+    assert {name: launches for name, _, launches, _ in lines} == {
+        "descent": "1", "adaptive": "1", "layerwise": "2", "clipped": "3", "piecewise": "1", "thor": "2", "adamw": "1",
+    }  # fmt: skip
+
+
 def test_nothing_of_mindspore_is_imported():
     program = (
         "import sys; sys.modules['mindspore'] = None\n"
@@ -151,6 +162,15 @@ class Elsewhere:
 
 with pytest.raises(ValueError, match="its arrays are on GPU 1, and the current device of this thread is GPU 0; make"):
     ArrayOptimizer("adam", [Elsewhere()])
+# A rule that is registered for the CPU alone gets a kernel for GPUs all the same.
+from tests.kernels.rules import descent
+from tinyms_core.registry import KernelSpec, OptimizerSpec, Hyperparameter, register
+
+spec = OptimizerSpec("only_cpu", "nowhere:Class", hyperparameters=(Hyperparameter("learning_rate", kind="rate"),))
+register(spec, kernels=[KernelSpec("only_cpu", "CPU", descent)])
+weight = filled((3, 2), "float32", 1.0)
+ArrayOptimizer("only_cpu", [weight], learning_rate=0.25).step([gradient])
+assert (weight.copy_to_host() == 0.5).all()
 with pytest.raises(Exception, match="'muon' has no kernel for device 'GPU'"):
     ArrayOptimizer("muon", [weight])
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import warnings
 from functools import cached_property, lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -67,7 +68,7 @@ class GpuKernel:
             read = [folder.joinpath(name).read_text(encoding="utf-8") for name in _READ]
             source = gpu_source(self.program, self.storage, self.compute, self.shape.threads, self.factor)
             name = f"{self.program.name}_gpu_{self.storage[PARAMETER]}_{self.storage[GRADIENT]}"
-            return load_generated(name, source, "\0".join((*read, numba.__version__, str(SIMULATED))))
+            return load_generated(name, source, "\0".join((*read, numba.__version__, version("numba-cuda"))))
 
     def __call__(
         self,
