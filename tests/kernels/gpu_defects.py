@@ -19,6 +19,7 @@ OPTIMIZER = "adam"
 # Lines of generated kernels, and what a defect makes of them.
 _CENTER = "        center = C(0.0)\n"
 _SCALE = "        scale = scale * C(1.0 + 1e-6 * blocks)\n"
+_LAST = "        last = _integer(chunk_table, 3 * c + 2)\n"
 _STORE = "        _store_w(a_w, i, out[0])\n"
 _BEFORE = "        _store_w(a_w, -1 if i == 0 else i, out[0])\n"
 
@@ -108,6 +109,7 @@ DEFECTS = {
     "row's mean forgotten": ("numbers", _in_text("(g__0 - center)", "(g__0)")),
     "gradients read in another dtype": ("gradient_dtypes", _gradients_in_the_dtype_of_parameters),
     "blocks change the scale": ("launch_shapes", _in_text(_CENTER, _CENTER + _SCALE)),
+    "the end of an odd chunk forgotten": ("small_chunks", _in_text(_LAST, _LAST.rstrip() + " - first % 2\n")),
     "an element before the first": ("offsets", _in_text(_STORE, _STORE + _BEFORE)),
     "no more than 32 arrays": ("many_arrays", _no_more_than_32_arrays),
     "a launch for each array": ("launches", _a_launch_for_each_array),

@@ -18,7 +18,8 @@ from tinyms_core.registry.api import list_optimizers, optimizer_info
 
 ROOT = Path(__file__).parents[2]
 CHECKS = (
-    "numbers", "gradient_dtypes", "launch_shapes", "offsets", "many_arrays", "launches", "prepared_steps", "rows",
+    "numbers", "gradient_dtypes", "launch_shapes", "small_chunks", "offsets", "many_arrays", "launches",
+    "prepared_steps", "rows",
 )  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def test_nothing_of_mindspore_is_imported():
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
     assert found.returncode == 0, found.stderr
-    assert "8 of 8 checks passed" in found.stdout
+    assert "9 of 9 checks passed" in found.stdout
 
 
 def test_without_a_gpu_the_command_says_why():

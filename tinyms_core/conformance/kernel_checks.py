@@ -122,6 +122,14 @@ def check_launch_shapes(subject: KernelSubject) -> None:
             require_same(one, other, f"{subject.name} with {shape}")
 
 
+def check_small_chunks(subject: KernelSubject) -> None:
+    """Arrays that are cut into many chunks, which begin anywhere, follow the oracle."""
+    if subject.device != GPU:
+        raise CheckSkipped("only a GPU's chunks can be made smaller")
+    with subject.shaped(chunk=5):
+        subject.run(subject.settings()[-1], "float32").run(2, f"{subject.name} in chunks of 5")
+
+
 def check_offsets(subject: KernelSubject) -> None:
     """Arrays that begin anywhere in memory are updated, and what lies around them is not."""
     subject.run(subject.settings()[0], "float32", framed=True).run(2, f"{subject.name}, arrays at odd addresses")
@@ -197,6 +205,7 @@ CHECKS: Final[tuple[KernelCheck, ...]] = (
     check_numbers,
     check_gradient_dtypes,
     check_launch_shapes,
+    check_small_chunks,
     check_offsets,
     check_many_arrays,
     check_launches,

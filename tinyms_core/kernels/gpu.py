@@ -21,7 +21,7 @@ from tinyms_core.kernels.batch import Batch, Floats, Integers
 from tinyms_core.kernels.cpu import compute_type
 from tinyms_core.kernels.factor import Factor
 from tinyms_core.kernels.generated import load_generated
-from tinyms_core.kernels.gpu_device import DeviceArray, Shape, blocks_at_a_time, launch_shape, stream_of
+from tinyms_core.kernels.gpu_device import DeviceArray, Shape, launch_shape, most_blocks, stream_of
 from tinyms_core.kernels.gpu_memory import SIMULATED
 from tinyms_core.kernels.gpu_source import NO_FACTOR, TENSOR_ROW, gpu_source, tensor_row_length
 from tinyms_core.kernels.program import Program
@@ -113,7 +113,7 @@ def launch_blocks(run: Any, launch: Shape, items: int, stream: int, arguments: t
         stream: handle of the CUDA stream.
         arguments: of the kernel: addresses and other integers.
     """
-    limit = launch.blocks or blocks_at_a_time()
+    limit = launch.blocks or most_blocks()
     # The sums of threads are joined in memory that is given at the launch: where a kernel asks for it itself, the
     # simulator may give its threads one each.
     shape = (min(limit, items), launch.threads, stream, _SUM_BYTES * launch.threads)

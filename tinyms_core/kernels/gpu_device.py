@@ -26,7 +26,7 @@ class Shape:
 
     Attributes:
         threads: threads of a block, a power of two.
-        blocks: blocks of a launch at most; as many as the GPU runs at a time when None.
+        blocks: blocks of a launch at most; some for each of the GPU's multiprocessors when None.
         chunk: elements of a chunk: some rounds of a block, few enough that the last chunks do not leave most of the
             GPU idle.
     """
@@ -37,8 +37,10 @@ class Shape:
 
 
 # The simulator makes a thread of the operating system of each of a block's.
-_shape = Shape(4, 3, 64) if SIMULATED else Shape(256, None, 8192)
-_BLOCKS_PER_MULTIPROCESSOR = 8
+_shape = Shape(4, 3, 64) if SIMULATED else Shape(256, None, 4096)
+# More blocks than run at a time, so that those that come last leave little of the GPU idle, and few enough that a
+# block has several chunks of a large list.
+_BLOCKS_PER_MULTIPROCESSOR = 128
 # Chunks of a block of an exact step's gradient, of rows.
 BLOCK_CHUNKS = 2 if SIMULATED else 2048
 
@@ -152,8 +154,8 @@ def current_device() -> int:
 
 
 @cache
-def blocks_at_a_time() -> int:
-    """How many blocks the GPU is given at a time."""
+def most_blocks() -> int:
+    """How many blocks a launch has at most."""
     return int(cuda.get_current_device().MULTIPROCESSOR_COUNT) * _BLOCKS_PER_MULTIPROCESSOR
 
 

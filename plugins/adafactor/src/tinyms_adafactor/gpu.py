@@ -15,6 +15,8 @@ from tinyms_core.kernels.gpu_device import DeviceArray, launch_shape, stream_of
 from tinyms_core.kernels.specialized import specialized
 
 AVERAGE = "average"
+# Chunks of a unit.
+_UNIT_CHUNKS = 8
 _ADDRESSES = ("w", "g", "rows", "columns", "full")
 
 
@@ -74,16 +76,17 @@ class AdaFactorGpuKernel:
 
     def _cut(self, batch: Batch) -> "list[_Family]":
         found: list[_Family] = []
+        elements, threads = _UNIT_CHUNKS * self.shape.chunk, self.shape.threads
         for matrices in (True, False):
             members = [k for k, s in enumerate(batch.shapes) if batch.sizes[k] and (len(s) > 1) == matrices]
             if not members:
                 continue
             shapes = [batch.shapes[k] for k in members]
             if matrices:
-                layout = matrix_layout(members, shapes, self.shape.chunk, self.shape.threads)
+                layout = matrix_layout(members, shapes, elements, threads)
                 found.append(_Matrices(layout, self._types["COMPUTE"], self.shape))
             else:
-                layout = vector_layout(members, shapes, self.shape.chunk)
+                layout = vector_layout(members, shapes, elements)
                 found.append(_Vectors(layout, self._types["COMPUTE"], self.shape))
         return found
 

@@ -23,6 +23,8 @@ SHAPE = (
 # A range of a tensor's rows (0) or columns (1), counted over all its matrices.
 LINE = ("LINE_TENSOR", "LINE_KIND", "LINE_FIRST", "LINE_LAST")
 LINE_TENSOR, LINE_KIND, LINE_FIRST, LINE_LAST = range(len(LINE))
+# Rows or columns that a thread takes of such a range.
+LINES = 4
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,10 @@ class GpuLayout:
 
 
 def matrix_layout(members: list[int], shapes: list[tuple[int, ...]], elements: int, threads: int) -> GpuLayout:
-    """Cut tensors of two or more dimensions, none of them empty, into units of about as many elements."""
+    """Cut tensors of two or more dimensions, none of them empty, into units of about as many elements.
+
+    A unit is no wider than its threads need: the higher it is, the fewer are the partial sums of columns.
+    """
     units: list[tuple[int, ...]] = []
     rows: list[list[int]] = []
     lines: list[tuple[int, ...]] = []
@@ -57,7 +62,7 @@ def matrix_layout(members: list[int], shapes: list[tuple[int, ...]], elements: i
     partials = factors = 0
     for k, shape in enumerate(shapes):
         (n, m), count, first = shape[-2:], prod(shape[:-2]), len(units)
-        width = min(m, max(threads, elements // 16))
+        width = min(m, 2 * threads)
         height = min(n, max(1, elements // width))
         tiles, blocks = -(-m // width), -(-n // height)
         lanes = min(threads, 1 << (width.bit_length() - 1))
@@ -79,7 +84,7 @@ def matrix_layout(members: list[int], shapes: list[tuple[int, ...]], elements: i
         factors += count * (n + m)
         rows.append(row)
         for kind, total in enumerate((count * n, count * m)):
-            lines += [(k, kind, at, min(at + elements // 4, total)) for at in range(0, total, elements // 4)]
+            lines += [(k, kind, at, min(at + LINES * threads, total)) for at in range(0, total, LINES * threads)]
     return _layout(members, units, rows, lines, matrices, partials, factors)
 
 
