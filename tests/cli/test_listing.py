@@ -180,6 +180,20 @@ def test_doctor_tells_of_every_kind_of_trouble_at_once(run, use_registry, tmp_pa
     assert "not available: module 'no_such_module' is not installed" in shown
 
 
+def test_doctor_and_info_say_whether_there_is_a_gpu(run, monkeypatch):
+    monkeypatch.delenv("NUMBA_ENABLE_CUDASIM", raising=False)
+    monkeypatch.setattr("tinyms_core.registry.devices._absent_driver", lambda: "no CUDA driver is installed")
+    assert json.loads(run("doctor", "--json").stdout)["gpu"] == {
+        "usable": False, "simulated": False, "reason": "no CUDA driver is installed",
+    }  # fmt: skip
+    assert "not here: no CUDA driver is installed" in run("doctor").stdout
+    kernels = json.loads(run("info", "adam", "--json").stdout)["kernels"]
+    (gpu,) = [kernel for kernel in kernels if kernel["spec"]["device"] == "GPU"]
+    assert (gpu["available"], gpu["reason"]) == (False, "no CUDA driver is installed")
+    monkeypatch.setenv("NUMBA_ENABLE_CUDASIM", "1")
+    assert json.loads(run("doctor", "--json").stdout)["gpu"] == {"usable": True, "simulated": True, "reason": ""}
+
+
 def test_doctor_says_why_steps_in_graphs_are_operators(run, monkeypatch):
     monkeypatch.setenv("TINYMS_OPTIM_GRAPH_KERNELS", "0")
     found = json.loads(run("doctor", "--json").stdout)["steps_in_graphs"]

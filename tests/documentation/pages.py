@@ -141,7 +141,9 @@ def _row(name: str, spec: OptimizerSpec) -> tuple[str, ...]:
     operators = "operators" if "graph" in can.modes else _NONE
     # What is seen of a network is worked on by the host.
     elsewhere = "graph" in can.modes and not can.consumes_network
-    kernels = {status.spec.device for status in kernels_for(spec.name) if status.available}
+    # Whether there is a GPU where this is written says nothing about the optimizer.
+    found = kernels_for(spec.name)
+    kernels = {status.spec.device for status in found if status.available or status.spec.device == "GPU"}
     # The factors of an optimizer around another one are operators in a graph; its inner one runs kernels there.
     graph = "kernel" if "CPU" in kernels and operators != _NONE and not can.wraps_optimizer else operators
     return (

@@ -20,12 +20,14 @@ DECAY, SCALE = 0.3, 0.25
 class Run:
     """Arrays that a kernel updates, and the same step in float64 numpy."""
 
-    def __init__(self, rule, dtype, gradient_dtype=None, sizes=SIZES, rows=None, seed=0):
+    def __init__(
+        self, rule, dtype, gradient_dtype=None, sizes=SIZES, rows=None, seed=0, make=CpuKernel, chunk=CHUNK, values=None
+    ):
         self.rule = rule
-        self.hyperparameters = rules.HYPERPARAMETERS[rule.name]
+        self.hyperparameters = rules.HYPERPARAMETERS[rule.name] if values is None else values
         self.program = analyse(rule, self.hyperparameters)
-        self.kernel = CpuKernel(self.program, dtype, gradient_dtype or dtype)
-        self.batch = make_batch(sizes, rows)
+        self.kernel = make(self.program, dtype, gradient_dtype or dtype)
+        self.batch = make_batch(sizes, rows, chunk)
         self.rows = rows or [0] * len(sizes)
         self.random = np.random.default_rng(seed)
         self.gradient_dtype = gradient_dtype or dtype

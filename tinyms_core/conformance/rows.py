@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import mindspore
 import numpy as np
-from mindspore import Tensor
 
 from tinyms_core.conformance.oracle import Oracle
 from tinyms_core.conformance.rounding import Array
-from tinyms_core.conformance.trial import Snapshot, make_tensor
 from tinyms_core.conformance.workload import Place
+
+if TYPE_CHECKING:
+    from tinyms_core.conformance.trial import Snapshot
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,15 @@ class Rows:
         np.add.at(result, list(self.indices), self.values)
         return result
 
-    def tensors(self, dtype: str, shape: tuple[int, ...], indices: Any = mindspore.int32) -> tuple[Any, ...]:
-        """The rows as (indices, values, shape)."""
-        return Tensor(np.array(self.indices, np.int64)).astype(indices), make_tensor(self.values, dtype), shape
+    def tensors(self, dtype: str, shape: tuple[int, ...], indices: Any = None) -> tuple[Any, ...]:
+        """The rows as (indices, values, shape) of MindSpore; indices are in int32 unless told."""
+        import mindspore
+        from mindspore import Tensor
+
+        from tinyms_core.conformance.trial import make_tensor
+
+        kind = mindspore.int32 if indices is None else indices
+        return Tensor(np.array(self.indices, np.int64)).astype(kind), make_tensor(self.values, dtype), shape
 
 
 class SparseOracle(Oracle):

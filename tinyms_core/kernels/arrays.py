@@ -15,6 +15,7 @@ _NUMPY_TYPES: dict[str, Any] = {
     "float16": np.float16,
     "bfloat16": np.uint16,
     "int32": np.int32,
+    "int64": np.int64,
 }
 
 

@@ -50,6 +50,11 @@ class Function:
     cpu: str
     traced: str
 
+    @property
+    def gpu(self) -> str:
+        """The CPU's spelling, with the functions of `gpu_math` in place of numpy's."""
+        return self.cpu.replace("np.", "")
+
 
 @dataclass(frozen=True)
 class Reduction:

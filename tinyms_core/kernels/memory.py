@@ -15,8 +15,8 @@ from numba import types
 from numba.extending import intrinsic
 
 COMPUTE_TYPES = {"float32": types.float32, "float64": types.float64}
-_IR_TYPES = {"float32": ir.FloatType(), "float64": ir.DoubleType(), "float16": ir.HalfType()}
-_WIDTH = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
+IR_TYPES = {"float32": ir.FloatType(), "float64": ir.DoubleType(), "float16": ir.HalfType()}
+WIDTH = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 _SCOPES = 16
 
 
@@ -39,13 +39,13 @@ def _pointer(builder: ir.IRBuilder, pointee: ir.Type, address: Any, index: Any) 
     return builder.gep(builder.inttoptr(address, pointee.as_pointer()), [index])
 
 
-def _bits_to_float(builder: ir.IRBuilder, bits: Any) -> Any:
+def bits_to_float(builder: ir.IRBuilder, bits: Any) -> Any:
     """bfloat16 bits to float32: they are its upper half."""
     wide = builder.zext(bits, ir.IntType(32))
     return builder.bitcast(builder.shl(wide, ir.Constant(ir.IntType(32), 16)), ir.FloatType())
 
 
-def _float_to_bits(builder: ir.IRBuilder, value: Any) -> Any:
+def float_to_bits(builder: ir.IRBuilder, value: Any) -> Any:
     """float32 to bfloat16 bits, rounded to nearest, ties to even; NaN stays NaN."""
     i32 = ir.IntType(32)
     bits = builder.bitcast(value, i32)
@@ -57,7 +57,7 @@ def _float_to_bits(builder: ir.IRBuilder, value: Any) -> Any:
     return builder.trunc(builder.lshr(chosen, ir.Constant(i32, 16)), ir.IntType(16))
 
 
-def _convert(builder: ir.IRBuilder, value: Any, to: ir.Type) -> Any:
+def convert(builder: ir.IRBuilder, value: Any, to: ir.Type) -> Any:
     if value.type == to:
         return value
     wider = _rank(to) > _rank(value.type)
@@ -75,12 +75,12 @@ def loader(storage: str, compute: str, tensor: int) -> Callable[..., Any]:
     @intrinsic
     def load(typingctx: Any, address: Any, index: Any) -> Any:
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-            pointee = ir.IntType(16) if storage == "bfloat16" else _IR_TYPES[storage]
-            value = builder.load(_pointer(builder, pointee, *arguments), align=_WIDTH[storage])
+            pointee = ir.IntType(16) if storage == "bfloat16" else IR_TYPES[storage]
+            value = builder.load(_pointer(builder, pointee, *arguments), align=WIDTH[storage])
             _mark(builder, value, tensor)
             if storage == "bfloat16":
-                value = _bits_to_float(builder, value)
-            return _convert(builder, value, _IR_TYPES[compute])
+                value = bits_to_float(builder, value)
+            return convert(builder, value, IR_TYPES[compute])
 
         return result(types.int64, types.int64), generate
 
@@ -98,11 +98,11 @@ def storer(storage: str, compute: str, tensor: int) -> Callable[..., Any]:
             where, index, value = arguments
             if storage == "bfloat16":
                 pointee: ir.Type = ir.IntType(16)
-                value = _float_to_bits(builder, _convert(builder, value, ir.FloatType()))
+                value = float_to_bits(builder, convert(builder, value, ir.FloatType()))
             else:
-                pointee = _IR_TYPES[storage]
-                value = _convert(builder, value, pointee)
-            instruction = builder.store(value, _pointer(builder, pointee, where, index), align=_WIDTH[storage])
+                pointee = IR_TYPES[storage]
+                value = convert(builder, value, pointee)
+            instruction = builder.store(value, _pointer(builder, pointee, where, index), align=WIDTH[storage])
             _mark(builder, instruction, tensor)
             return context.get_dummy_value()
 

@@ -95,7 +95,7 @@ class ArrayKernel:
         }
         named: dict[str, Any] = {name: plan.hyperparameters.get(name) for name in update.scalars}
         named.update(zip(self.scalars, values, strict=True))
-        named.update((name, _loaded(*held).astype(self._compute)) for name, held in stored.items())
+        named.update((name, loaded(*held).astype(self._compute)) for name, held in stored.items())
         named[GRADIENT] = self._prepared(named[PARAMETER], named[GRADIENT], row_length, decay, scale)
         given = (PARAMETER, GRADIENT, *update.state, *update.scalars)
         results = self._function(*(named.get(name) for name in given))
@@ -103,7 +103,7 @@ class ArrayKernel:
         for name, value in zip((PARAMETER, *update.state), returned, strict=True):
             if name in stored:
                 target, kind = stored[name]
-                target[...] = _storable(value, kind)
+                target[...] = storable(value, kind)
 
     def _prepared(self, w: Array, g: Array, row_length: int, decay: float, scale: float) -> Array:
         compute = self._compute
@@ -116,7 +116,7 @@ class ArrayKernel:
         return result
 
 
-def _loaded(stored: Array, kind: str) -> Array:
+def loaded(stored: Array, kind: str) -> Array:
     """Values of a storage type; bfloat16, which numpy lacks, is the upper half of a float32."""
     if kind != "bfloat16":
         return stored
@@ -124,7 +124,7 @@ def _loaded(stored: Array, kind: str) -> Array:
     return np.asarray((stored.astype(np.uint32) << np.uint32(16)).view(np.float32))
 
 
-def _storable(value: Any, kind: str) -> Array:
+def storable(value: Any, kind: str) -> Array:
     """Values as they are stored, rounded to the nearest, ties to even."""
     if kind != "bfloat16":
         return np.asarray(value)

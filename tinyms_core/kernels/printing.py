@@ -64,4 +64,6 @@ _OPERATOR_CONNECTIVES: dict[type[ast.AST], str] = {
 print_host = Printer("host", repr, _PYTHON_CONNECTIVES)
 print_cpu = Printer("cpu", lambda value: f"C({float(value)!r})", _PYTHON_CONNECTIVES)
 print_combine = Printer("cpu", lambda value: repr(float(value)), _PYTHON_CONNECTIVES)
+print_gpu = Printer("gpu", lambda value: f"C({float(value)!r})", _PYTHON_CONNECTIVES)
+print_gpu_combine = Printer("gpu", lambda value: repr(float(value)), _PYTHON_CONNECTIVES)
 print_traced = Printer("traced", repr, _OPERATOR_CONNECTIVES)

@@ -36,6 +36,7 @@ def specialized(path: str | Path, **constants: Any) -> ModuleType:
         if count != 1:
             raise RuleError(f"{Path(path).name}: the constant {name!r} is assigned {count} times, once is right")
     # Compiled code holds what it reads of the modules beside it, and numba does not see when these change.
-    read = [Path(__file__).with_name("memory.py"), *sorted(Path(path).parent.glob("*.py"))]
+    own = [Path(__file__).with_name(name) for name in ("memory.py", "gpu_memory.py", "gpu_math.py")]
+    read = [*own, *sorted(Path(path).parent.glob("*.py"))]
     texts = [other.read_text(encoding="utf-8") for other in read]
     return load_generated(Path(path).stem, source, "\0".join((*texts, numba.__version__)))

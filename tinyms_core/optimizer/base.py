@@ -31,9 +31,10 @@ from tinyms_core.optimizer.sparse import is_sparse, parts, read_sparse
 from tinyms_core.optimizer.state import make_scalar_states, make_states
 from tinyms_core.optimizer.step import HostStep, ScalarGroup, check_gradients
 from tinyms_core.optimizer.traced_step import TracedStep
-from tinyms_core.optimizer.validation import KINDS, describe, flag, floats, number
+from tinyms_core.registry.arguments import checked_hyperparameters, contradiction, require_together, taken_as
 from tinyms_core.registry.errors import InvalidSpecError
 from tinyms_core.registry.specs import Hyperparameter, OptimizerSpec, StateSlot
+from tinyms_core.registry.validation import flag, number
 
 # Checked by the base itself, not by a declaration.
 _OWN_ARGUMENTS = ("learning_rate", "weight_decay", "loss_scale")
@@ -113,7 +114,7 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         rate = _checked_rate(name, self.spec, learning_rate, values)
         grouping = make_grouping(name, parameters, rate, weight_decay, self.decays, self._group_options())
         for options in {setting.options for setting in grouping.settings}:
-            _require_together(name, self._declared(), {**values, **dict(options)})
+            require_together(name, self._declared(), {**values, **dict(options)})
         if self.spec is not None:
             require_capabilities(name, grouping, self.spec.capabilities)
         nn.Cell.__init__(self, auto_prefix=False)
@@ -306,7 +307,7 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
                 f"{owner}: the spec's capabilities have group_options={names}, which needs an 'update'; "
                 "hyperparameters of a rule are the same for all groups"
             )
-        return {h.name: functools.partial(_taken_as, owner, h) for h in cls._declared() if h.name in names}
+        return {h.name: functools.partial(taken_as, owner, h) for h in cls._declared() if h.name in names}
 
     # -- description ------------------------------------------------------------------------------
 
@@ -531,50 +532,5 @@ def _checked_rate(owner: str, spec: OptimizerSpec | None, rate: Any, values: Map
             )
         return rate
     if rate is not None:
-        raise _contradiction(owner, declared, rate, values)
+        raise contradiction(owner, declared, rate, values)
     return NoRate("learning_rate")
-
-
-def _contradiction(owner: str, declared: Hyperparameter, value: Any, values: Mapping[str, Any]) -> ValueError:
-    flag_name = declared.only_with_flag
-    return ValueError(
-        f"{owner}: '{declared.name}' must be {declared.default!r} with {flag_name}={values[flag_name]}, "
-        f"got {describe(value)}; give it with {flag_name}={not values[flag_name]}"
-    )
-
-
-def checked_hyperparameters(
-    owner: str, declared: tuple[Hyperparameter, ...], given: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The hyperparameters, each checked against its declaration.
-
-    Raises:
-        TypeError: one is unknown, missing, or of a wrong type.
-        ValueError: one is out of range, or does not go with another.
-    """
-    names = {h.name for h in declared}
-    unknown = sorted(set(given) - names)
-    if unknown:
-        raise TypeError(f"{owner}: unknown hyperparameter(s) {unknown}; the spec declares {sorted(names)}")
-    values: dict[str, Any] = {}
-    for h in declared:
-        if h.name not in given and h.required:
-            raise TypeError(f"{owner}: the hyperparameter {h.name!r} is required")
-        values[h.name] = _taken_as(owner, h, h.name, given.get(h.name, h.default))
-    _require_together(owner, declared, values)
-    return values
-
-
-def _require_together(owner: str, declared: tuple[Hyperparameter, ...], values: Mapping[str, Any]) -> None:
-    for h in declared:
-        if not h.goes_with(values) and values[h.name] != h.default:
-            raise _contradiction(owner, h, values[h.name], values)
-
-
-def _taken_as(owner: str, declared: Hyperparameter, place: str, value: Any) -> Any:
-    """A hyperparameter's value, checked; errors call it by the place where it was given."""
-    if declared.free or (value is None and declared.default is None):
-        return value
-    if declared.kind == "floats":
-        return floats(owner, place, value, declared.interval, len(declared.default))
-    return KINDS[declared.kind](owner, place, value, declared.interval)

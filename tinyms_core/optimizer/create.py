@@ -10,9 +10,9 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn
 
 from tinyms_core.optimizer.base import Optimizer
-from tinyms_core.optimizer.validation import describe, inside, is_number
 from tinyms_core.registry import api
 from tinyms_core.registry.specs import Hyperparameter
+from tinyms_core.registry.validation import describe, inside, is_number
 
 # Layers whose parameters are scales and shifts of a normalization.
 NORMALIZATIONS = (

@@ -13,8 +13,8 @@ from mindspore import Parameter, nn
 from tinyms_core.optimizer.dtypes import dtype_name
 from tinyms_core.optimizer.errors import InvalidGroupError
 from tinyms_core.optimizer.rates import FixedRate, NoRate, Rate, make_rate
-from tinyms_core.optimizer.validation import describe, flag, is_number, number
 from tinyms_core.registry.specs import Capabilities
+from tinyms_core.registry.validation import describe, flag, is_number, number
 
 # Hyperparameters with values; in this form two of them can be compared and be keys.
 Options = tuple[tuple[str, Any], ...]

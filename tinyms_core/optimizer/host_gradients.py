@@ -13,18 +13,12 @@ from mindspore import Parameter, Tensor
 
 from tinyms_core.kernels.batch import Batch, make_batch
 from tinyms_core.kernels.cpu import PREPROCESSING, CpuKernel, compute_type
+from tinyms_core.kernels.hand_over import hand_over
 from tinyms_core.kernels.program import analyse
-from tinyms_core.kernels.rule import rule
 from tinyms_core.kernels.trampoline import KINDS
 from tinyms_core.optimizer.addresses import GradientReader, addresses_of, wait_for_queued_work
 from tinyms_core.optimizer.dtypes import dtype_name
 from tinyms_core.optimizer.host_factors import HostFactors
-
-
-@rule(state=("seen",))
-def hand_over(w, g, seen):  # type: ignore[no-untyped-def]
-    """The preprocessed gradient, written where the state is."""
-    return w, g
 
 
 class HostGradients:

@@ -11,11 +11,11 @@ from tinyms_core.kernels.cpu import CpuKernel
 from tinyms_core.kernels.program import analyse
 from tinyms_core.kernels.rule import Rule
 from tinyms_core.kernels.update import Update
-from tinyms_core.optimizer.validation import describe
 from tinyms_core.registry import api
 from tinyms_core.registry.errors import MissingKernelError, UnknownOptimizerError
 from tinyms_core.registry.probe import resolve
 from tinyms_core.registry.specs import DEVICES, KernelStatus, OptimizerSpec
+from tinyms_core.registry.validation import describe
 
 if TYPE_CHECKING:
     from tinyms_core.optimizer.base import Optimizer

@@ -7,7 +7,7 @@ from typing import Any
 from mindspore import Parameter, nn, ops
 
 from tinyms_core.kernels.traced_gradients import refuse
-from tinyms_core.optimizer.validation import describe
+from tinyms_core.registry.validation import describe
 
 
 class RateMethods(nn.Cell):

@@ -17,7 +17,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.nn.learning_rate_schedule import LearningRateSchedule
 
-from tinyms_core.optimizer.validation import describe, is_number
+from tinyms_core.registry.validation import describe, is_number
 
 _EXPECTED = "a float or int >= 0, a 0-d or 1-D Tensor, an iterable of such numbers, or a LearningRateSchedule"
 

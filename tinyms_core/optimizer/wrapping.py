@@ -13,7 +13,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from tinyms_core.kernels.factor import analyse_factor
 from tinyms_core.kernels.rule import Rule
 from tinyms_core.kernels.traced_gradients import check_gradient, decayed, is_dense, refuse, scaled
-from tinyms_core.optimizer.base import Optimizer, checked_hyperparameters
+from tinyms_core.optimizer.base import Optimizer
 from tinyms_core.optimizer.graph_step import graph_operator
 from tinyms_core.optimizer.host_factors import HostFactors
 from tinyms_core.optimizer.host_gradients import HostGradients
@@ -22,10 +22,11 @@ from tinyms_core.optimizer.mindspore_groups import MindsporeGroups
 from tinyms_core.optimizer.step import HostStep, check_gradients
 from tinyms_core.optimizer.traced_blocks import TracedBlocks
 from tinyms_core.optimizer.traced_factor import TracedFactor
-from tinyms_core.optimizer.validation import describe
 from tinyms_core.optimizer.views import undecayed
 from tinyms_core.optimizer.wrapped_scalars import arithmetic_types, storage_kinds, wrapped_scalars
+from tinyms_core.registry.arguments import checked_hyperparameters
 from tinyms_core.registry.specs import OptimizerSpec
+from tinyms_core.registry.validation import describe
 
 # What MindSpore's training loops and wrappers read of an optimizer; the wrapped one's, the same objects.
 _SHARED = (

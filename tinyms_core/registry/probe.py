@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from tinyms_core.registry import checks
+from tinyms_core.registry.devices import lacking
 from tinyms_core.registry.errors import CONTAINED, describe
 from tinyms_core.registry.specs import KernelSpec, KernelStatus
 
@@ -93,7 +94,7 @@ def module_location(name: str) -> str:
 
 
 def kernel_status(spec: KernelSpec) -> KernelStatus:
-    """Say whether a kernel's modules are installed.
+    """Say whether a kernel's modules are installed, and of use here.
 
     Arguments:
         spec: The kernel.
@@ -111,6 +112,9 @@ def kernel_status(spec: KernelSpec) -> KernelStatus:
             return KernelStatus(spec, False, f"looking for module {module!r} failed: {describe(error)}")
         if not found:
             return KernelStatus(spec, False, f"module {module!r} is not installed")
+        why = lacking(module)
+        if why:
+            return KernelStatus(spec, False, why)
     return KernelStatus(spec, True)
 
 

@@ -154,7 +154,7 @@ class KernelStatus(PlainFields):
 
     Arguments:
         spec: The kernel.
-        available: Whether its modules are installed.
+        available: Whether its modules are installed, and of use here.
         reason: Why it is not available; empty where it is.
     """
 

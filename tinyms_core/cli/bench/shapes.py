@@ -63,6 +63,11 @@ def bert_large() -> ShapeSet:
     return ShapeSet("bert-large", tuple(_bert(layers=24, width=1024, vocabulary=30522, positions=512)))
 
 
+def decoder_1b() -> ShapeSet:
+    """A decoder of 1.26 billion parameters: 22 layers of attention and a gated unit (Touvron et al., 2023)."""
+    return ShapeSet("decoder-1b", tuple(_decoder(layers=22, width=2048, hidden=5632, vocabulary=32000)))
+
+
 SHAPE_SETS: Final[dict[str, Callable[[], ShapeSet]]] = {
     "large": large,
     "small": small,
@@ -112,6 +117,21 @@ def _bert(layers: int, width: int, vocabulary: int, positions: int) -> Iterator[
         yield from _normalization(width)
     # The pooler.
     yield from _dense(width, width)
+
+
+def _decoder(layers: int, width: int, hidden: int, vocabulary: int) -> Iterator[Shape]:
+    yield (vocabulary, width)
+    for _ in range(layers):
+        # Query, key, value and the attention's output; then the gated unit; each after a scale of its input.
+        yield (width,)
+        for _ in range(4):
+            yield (width, width)
+        yield (width,)
+        yield (hidden, width)
+        yield (hidden, width)
+        yield (width, hidden)
+    yield (width,)
+    yield (vocabulary, width)
 
 
 def _dense(inputs: int, outputs: int) -> Iterator[Shape]:

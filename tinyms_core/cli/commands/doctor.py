@@ -13,10 +13,13 @@ from tinyms_core.cli.errors import Command, ExitStatus
 from tinyms_core.cli.output import console, json_flag_option, plain_table, print_json
 from tinyms_core.cli.versions import versions
 from tinyms_core.kernels import trampoline
+from tinyms_core.kernels.backends import unusable
+from tinyms_core.kernels.buffers import GPU
 from tinyms_core.kernels.generated import CACHE_VARIABLE, cache_directory
 from tinyms_core.kernels.threads import thread_count
 from tinyms_core.optimizer import tensor_reader
 from tinyms_core.registry.api import active_switches, diagnose
+from tinyms_core.registry.devices import simulated
 from tinyms_core.registry.specs import CONTRACT_VERSION
 
 # What a user has to act upon; a plugin that was switched off is as the user wanted it.
@@ -62,6 +65,7 @@ def examine() -> dict[str, Any]:
         "threads": thread_count(),
         "steps_in_graphs": _steps_in_graphs(),
         "addresses": _addresses(),
+        "gpu": _gpu(),
         "switches": active_switches(),
         "plugins": plugins,
     }
@@ -75,6 +79,11 @@ def _steps_in_graphs() -> dict[str, Any]:
 def _addresses() -> dict[str, Any]:
     reason = tensor_reader.obstacle()
     return {"compiled": not reason, "reason": reason}
+
+
+def _gpu() -> dict[str, Any]:
+    reason = unusable(GPU)
+    return {"usable": not reason, "simulated": simulated(), "reason": reason}
 
 
 def _cache() -> dict[str, Any]:
@@ -96,6 +105,9 @@ def _print(screen: Console, report: dict[str, Any]) -> None:
     grid.add_row("steps in graphs", Text("kernels" if graphs["kernels"] else f"operators: {graphs['reason']}"))
     addresses = report["addresses"]
     grid.add_row("addresses", Text("compiled reader" if addresses["compiled"] else f"Python: {addresses['reason']}"))
+    gpu = report["gpu"]
+    usable = "simulated by numba" if gpu["simulated"] else "usable"
+    grid.add_row("GPU kernels", Text(usable if gpu["usable"] else f"not here: {gpu['reason']}"))
     switches = ", ".join(f"{name}={value}" for name, value in report["switches"].items())
     grid.add_row("off switches", Text(switches or "none in force"))
     screen.print(grid)

@@ -46,4 +46,7 @@ def tinyms_optimizers():
 @hookimpl
 def tinyms_kernels():
     """The kernels of this distribution."""
-    return [KernelSpec("adafactor", "CPU", "tinyms_adafactor.kernels:AdaFactorKernel", requires=("numba",))]
+    return [
+        KernelSpec("adafactor", "CPU", "tinyms_adafactor.kernels:AdaFactorKernel", requires=("numba",)),
+        KernelSpec("adafactor", "GPU", "tinyms_adafactor.gpu:AdaFactorGpuKernel", requires=("numba", "numba_cuda")),
+    ]

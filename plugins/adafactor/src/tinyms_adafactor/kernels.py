@@ -2,13 +2,14 @@
 
 import threading
 from functools import cached_property, partial
-from math import prod, sqrt
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tinyms_adafactor.layout import MEANS_AT, UNITS, UNITS_END, UNSCALING, Layout, matrix_layout, vector_layout
+from tinyms_adafactor.numbers import step_numbers
 from tinyms_adafactor.sums import Step
 from tinyms_core.kernels.batch import PARALLEL_ELEMENTS, Batch
 from tinyms_core.kernels.cpu import compute_type
@@ -58,7 +59,7 @@ class AdaFactorKernel:
         """
         if batch is not self._batch:
             self._layouts, self._batch = self._cut(batch), batch
-        numbers = np.array([self._numbers(*row) for row in scalars.tolist()], np.float64)
+        numbers = np.array([step_numbers(self._options, *row[1:]) for row in scalars.tolist()], np.float64)
         threads = thread_count() if batch.elements >= PARALLEL_ELEMENTS else 1
         for family, layout in self._layouts:
             own = addresses[:, layout.members]
@@ -97,18 +98,6 @@ class AdaFactorKernel:
             if members:
                 found.append((family, cut(members, [batch.shapes[k] for k in members])))
         return found
-
-    def _numbers(self, _: float, scale: float, lr: float, t: float, weight_decay: float) -> tuple[float, ...]:
-        """A group's scalars, in the columns that `layout` names."""
-        options = self._options
-        rate = lr
-        if options["relative_step"]:
-            rate = min(1e-6 * t if options["warmup_init"] else 1e-2, 1.0 / sqrt(t))
-        eps, smallest = options["eps"]
-        return (
-            scale, 1.0 - t ** -options["decay_rate"], rate, weight_decay, eps, smallest, options["beta1"] or 0.0,
-            float(options["scale_parameter"]), options["clip_threshold"],
-        )  # fmt: skip
 
 
 class _Family:

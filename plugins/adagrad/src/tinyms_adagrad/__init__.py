@@ -32,4 +32,7 @@ def tinyms_optimizers():
 @hookimpl
 def tinyms_kernels():
     """The kernels of this distribution."""
-    return [KernelSpec("adagrad", "CPU", "tinyms_adagrad.kernels:adagrad", requires=("numba",))]
+    return [
+        KernelSpec("adagrad", "CPU", "tinyms_adagrad.kernels:adagrad", requires=("numba",)),
+        KernelSpec("adagrad", "GPU", "tinyms_adagrad.kernels:adagrad", requires=("numba", "numba_cuda")),
+    ]

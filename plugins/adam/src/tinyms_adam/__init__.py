@@ -45,4 +45,7 @@ def tinyms_optimizers():
 @hookimpl
 def tinyms_kernels():
     """The kernels of this distribution."""
-    return [KernelSpec("adam", "CPU", "tinyms_adam.kernels:adam", requires=("numba",))]
+    return [
+        KernelSpec("adam", "CPU", "tinyms_adam.kernels:adam", requires=("numba",)),
+        KernelSpec("adam", "GPU", "tinyms_adam.kernels:adam", requires=("numba", "numba_cuda")),
+    ]

@@ -45,4 +45,7 @@ def tinyms_optimizers():
 @hookimpl
 def tinyms_kernels():
     """The kernels of this distribution."""
-    return [KernelSpec("adam_offload", "CPU", "tinyms_adam_offload.kernels:adam_offload", requires=("numba",))]
+    return [
+        KernelSpec("adam_offload", "CPU", "tinyms_adam_offload.kernels:adam_offload", requires=("numba",)),
+        KernelSpec("adam_offload", "GPU", "tinyms_adam_offload.kernels:adam_offload", requires=("numba", "numba_cuda")),
+    ]

@@ -38,5 +38,11 @@ def tinyms_kernels():
     return [
         KernelSpec(
             "adam_weight_decay", "CPU", "tinyms_adam_weight_decay.kernels:adam_weight_decay", requires=("numba",)
-        )
+        ),
+        KernelSpec(
+            "adam_weight_decay",
+            "GPU",
+            "tinyms_adam_weight_decay.kernels:adam_weight_decay",
+            requires=("numba", "numba_cuda"),
+        ),
     ]

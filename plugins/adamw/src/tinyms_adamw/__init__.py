@@ -37,4 +37,7 @@ def tinyms_optimizers():
 @hookimpl
 def tinyms_kernels():
     """The kernels of this distribution."""
-    return [KernelSpec("adamw", "CPU", "tinyms_adamw.kernels:adamw", requires=("numba",))]
+    return [
+        KernelSpec("adamw", "CPU", "tinyms_adamw.kernels:adamw", requires=("numba",)),
+        KernelSpec("adamw", "GPU", "tinyms_adamw.kernels:adamw", requires=("numba", "numba_cuda")),
+    ]

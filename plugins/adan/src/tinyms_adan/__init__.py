@@ -39,4 +39,7 @@ def tinyms_optimizers():
 @hookimpl
 def tinyms_kernels():
     """The kernels of this distribution."""
-    return [KernelSpec("adan", "CPU", "tinyms_adan.kernels:adan", requires=("numba",))]
+    return [
+        KernelSpec("adan", "CPU", "tinyms_adan.kernels:adan", requires=("numba",)),
+        KernelSpec("adan", "GPU", "tinyms_adan.kernels:adan", requires=("numba", "numba_cuda")),
+    ]

@@ -43,4 +43,7 @@ def tinyms_optimizers():
 @hookimpl
 def tinyms_kernels():
     """The kernels of this distribution."""
-    return [KernelSpec("ftrl", "CPU", "tinyms_ftrl.kernels:ftrl", requires=("numba",))]
+    return [
+        KernelSpec("ftrl", "CPU", "tinyms_ftrl.kernels:ftrl", requires=("numba",)),
+        KernelSpec("ftrl", "GPU", "tinyms_ftrl.kernels:ftrl", requires=("numba", "numba_cuda")),
+    ]

@@ -35,4 +35,7 @@ def tinyms_optimizers():
 @hookimpl
 def tinyms_kernels():
     """The kernels of this distribution."""
-    return [KernelSpec("lamb", "CPU", "tinyms_lamb.kernels:lamb", requires=("numba",))]
+    return [
+        KernelSpec("lamb", "CPU", "tinyms_lamb.kernels:lamb", requires=("numba",)),
+        KernelSpec("lamb", "GPU", "tinyms_lamb.kernels:lamb", requires=("numba", "numba_cuda")),
+    ]

@@ -35,4 +35,7 @@ def tinyms_optimizers():
 @hookimpl
 def tinyms_kernels():
     """The kernels of this distribution."""
-    return [KernelSpec("lars", "CPU", "tinyms_lars.kernels:lars", requires=("numba",))]
+    return [
+        KernelSpec("lars", "CPU", "tinyms_lars.kernels:lars", requires=("numba",)),
+        KernelSpec("lars", "GPU", "tinyms_lars.kernels:lars", requires=("numba", "numba_cuda")),
+    ]

@@ -45,4 +45,7 @@ def tinyms_optimizers():
 @hookimpl
 def tinyms_kernels():
     """The kernels of this distribution."""
-    return [KernelSpec("lazy_adam", "CPU", "tinyms_lazy_adam.kernels:lazy_adam", requires=("numba",))]
+    return [
+        KernelSpec("lazy_adam", "CPU", "tinyms_lazy_adam.kernels:lazy_adam", requires=("numba",)),
+        KernelSpec("lazy_adam", "GPU", "tinyms_lazy_adam.kernels:lazy_adam", requires=("numba", "numba_cuda")),
+    ]

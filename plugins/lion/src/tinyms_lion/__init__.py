@@ -31,4 +31,7 @@ def tinyms_optimizers():
 @hookimpl
 def tinyms_kernels():
     """The kernels of this distribution."""
-    return [KernelSpec("lion", "CPU", "tinyms_lion.kernels:lion", requires=("numba",))]
+    return [
+        KernelSpec("lion", "CPU", "tinyms_lion.kernels:lion", requires=("numba",)),
+        KernelSpec("lion", "GPU", "tinyms_lion.kernels:lion", requires=("numba", "numba_cuda")),
+    ]

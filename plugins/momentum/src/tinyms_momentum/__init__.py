@@ -32,4 +32,7 @@ def tinyms_optimizers():
 @hookimpl
 def tinyms_kernels():
     """The kernels of this distribution."""
-    return [KernelSpec("momentum", "CPU", "tinyms_momentum.kernels:momentum", requires=("numba",))]
+    return [
+        KernelSpec("momentum", "CPU", "tinyms_momentum.kernels:momentum", requires=("numba",)),
+        KernelSpec("momentum", "GPU", "tinyms_momentum.kernels:momentum", requires=("numba", "numba_cuda")),
+    ]

@@ -40,5 +40,11 @@ def tinyms_optimizers():
 def tinyms_kernels():
     """The kernels of this distribution."""
     return [
-        KernelSpec("proximal_adagrad", "CPU", "tinyms_proximal_adagrad.kernels:proximal_adagrad", requires=("numba",))
+        KernelSpec("proximal_adagrad", "CPU", "tinyms_proximal_adagrad.kernels:proximal_adagrad", requires=("numba",)),
+        KernelSpec(
+            "proximal_adagrad",
+            "GPU",
+            "tinyms_proximal_adagrad.kernels:proximal_adagrad",
+            requires=("numba", "numba_cuda"),
+        ),
     ]

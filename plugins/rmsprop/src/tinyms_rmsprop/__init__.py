@@ -44,4 +44,7 @@ def tinyms_optimizers():
 @hookimpl
 def tinyms_kernels():
     """The kernels of this distribution."""
-    return [KernelSpec("rmsprop", "CPU", "tinyms_rmsprop.kernels:rmsprop", requires=("numba",))]
+    return [
+        KernelSpec("rmsprop", "CPU", "tinyms_rmsprop.kernels:rmsprop", requires=("numba",)),
+        KernelSpec("rmsprop", "GPU", "tinyms_rmsprop.kernels:rmsprop", requires=("numba", "numba_cuda")),
+    ]

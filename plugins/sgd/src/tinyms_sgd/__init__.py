@@ -36,4 +36,7 @@ def tinyms_optimizers():
 @hookimpl
 def tinyms_kernels():
     """The kernels of this distribution."""
-    return [KernelSpec("sgd", "CPU", "tinyms_sgd.kernels:sgd", requires=("numba",))]
+    return [
+        KernelSpec("sgd", "CPU", "tinyms_sgd.kernels:sgd", requires=("numba",)),
+        KernelSpec("sgd", "GPU", "tinyms_sgd.kernels:sgd", requires=("numba", "numba_cuda")),
+    ]
