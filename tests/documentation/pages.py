@@ -42,8 +42,8 @@ assert all(result.status == "passed" for result in results)
 ```
 
 `-k` chooses checks by their names, or a subject's by the subject: `-k golden -k sparse`. The command shares many checks
-among as many processes as there are processors, up to four; `--jobs 1` runs them in one, as `run_checks` does unless it
-is told otherwise (`jobs=None` chooses as the command does). The results and their order are the same.
+among one more process than there are processors, up to four; `--jobs 1` runs them in one, as `run_checks` does unless
+it is told otherwise (`jobs=None` chooses as the command does). The results and their order are the same.
 
 ## Known failures
 
@@ -144,8 +144,7 @@ def _row(name: str, spec: OptimizerSpec) -> tuple[str, ...]:
     # Whether there is a GPU where this is written says nothing about the optimizer.
     found = kernels_for(spec.name)
     kernels = {status.spec.device for status in found if status.available or status.spec.device == "GPU"}
-    # The factors of an optimizer around another one are operators in a graph; its inner one runs kernels there.
-    graph = "kernel" if "CPU" in kernels and operators != _NONE and not can.wraps_optimizer else operators
+    graph = "kernel" if "CPU" in kernels and operators != _NONE else operators
     return (
         f"[{name}](plugins/{spec.name}/README.md)",
         ("kernel" if "CPU" in kernels else "operators") if "pynative" in can.modes else _NONE,
