@@ -22,7 +22,7 @@ class Session:
     """Processes of one run.
 
     Arguments:
-        module: the module of `tests.distributed` whose ``CHECKS`` run.
+        module: the module of `tests.distributed` whose ``CHECKS`` run, or ``module:table`` for some of them.
         ranks: the number of processes.
         folder: an empty folder for results and logs; also what the checks are given.
         seconds: the hard limit for all of it.
@@ -69,10 +69,10 @@ class Session:
         wanted = expected or tuple(range(self.ranks))
         paths = [self.folder / f"rank{rank}.json" for rank in wanted]
         while not all(path.exists() for path in paths):
-            failed = self._process.poll() not in (None, 0)
-            if failed or time.monotonic() > self._end:
-                raise AssertionError(f"{'msrun failed' if failed else 'out of time'}\n{self.logs()}")
-            time.sleep(0.05)
+            time.sleep(0.5)
+            ended = not self.processes() and not all(path.exists() for path in paths)
+            if ended or time.monotonic() > self._end:
+                raise AssertionError(f"{'all processes have ended' if ended else 'out of time'}\n{self.logs()}")
         return [json.loads(path.read_text()) for path in paths]
 
     def logs(self) -> str:

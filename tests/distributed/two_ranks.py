@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import pickle
 import re
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -318,27 +317,6 @@ def checkpoints_are_whole(folder: Path) -> Any:
     return hashes
 
 
-def step_times(folder: Path) -> Any:
-    """Milliseconds of a step of 4 Mi elements, undivided and divided, and of the average of its gradients."""
-    times = {}
-    own = [parameter(f"w{i}", np.zeros((1 << 16,))) for i in range(64)]
-    grads = tuple(Tensor(np.full(p.shape, 0.5, np.float32)) for p in own)
-    average = GradientAverage(own)
-    for kind, step in (
-        ("undivided step", tinyms_core.get_optimizer("adam")(own)),
-        ("divided step", shard_state("adam", own)),
-        ("average", average),
-    ):
-        found = []
-        for _ in range(4):
-            all_ranks(True)
-            began = time.perf_counter()
-            step(grads)
-            found.append(time.perf_counter() - began)
-        times[kind] = round(1000 * min(found[1:]), 2)
-    return times
-
-
 CHECKS = (
     ranks_begin_equal,
     ranks_agree,
@@ -354,5 +332,4 @@ CHECKS = (
     errors_leave_divided_state_as_it_was,
     rates_are_those_of_the_whole_parameters,
     checkpoints_are_whole,
-    step_times,
 )
