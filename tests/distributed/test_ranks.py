@@ -77,9 +77,10 @@ def test_ranks_that_began_differently_begin_equal(sessions):
 @pytest.mark.parametrize("module", ["two_ranks", "four_ranks"])
 def test_shares_of_the_state_make_the_whole(sessions, module):
     found = results(sessions, module, "divided_equals_undivided")
+    assert len(found[0]) > 5
     for name, (_, total) in found[0].items():
         # What does not apply to a shape is a placeholder of four bytes in every process.
-        placeholders = 4 * len(found) * 4 * 7 if name == "adafactor" else 0
+        placeholders = 4 * len(found) * 3 * 7 if name == "adafactor" else 0
         assert total <= sum(each[name][0] for each in found) <= total + placeholders
 
 

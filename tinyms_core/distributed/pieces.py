@@ -36,10 +36,11 @@ class Piece:
         size = stop - self._start
         self.is_whole = size == parameter.size
         self.is_part = 0 < size < parameter.size
-        # What has no elements keeps its dimensions too, which optimizers choose by.
-        keeps = rows or not size
-        rest = tuple(parameter.shape[1:]) if keeps else ()
+        rest = tuple(parameter.shape[1:]) if rows else ()
         self.shape = (size // max(prod(rest), 1), *rest)
+        if not size:
+            # The number of dimensions stays, which optimizers choose by; no row or column is left that needs state.
+            self.shape = (0,) * max(parameter.ndim, 1)
         self.parameter: Parameter = parameter if self.is_whole else self._make()
         self._empty: dict[Any, Tensor] = {}
 
