@@ -10,7 +10,7 @@ import pytest
 import tinyms_core
 from tests.distributed import four_ranks, two_ranks
 from tests.distributed.launch import Session
-from tests.distributed.problems import arguments, digest, gradients, parameters
+from tests.distributed.problems import SHAPES, arguments, digest, gradients, parameters
 
 SAVED = ("adam", "lamb", "adafactor", "lars", "sgd")
 
@@ -80,7 +80,8 @@ def test_shares_of_the_state_make_the_whole(sessions, module):
     assert len(found[0]) > 5
     for name, (_, total) in found[0].items():
         # What does not apply to a shape is a placeholder of four bytes in every process.
-        placeholders = 4 * len(found) * 3 * 7 if name == "adafactor" else 0
+        slots = [slot for slot in tinyms_core.optimizer_info(name).state if slot.per_parameter and slot.shape != "like"]
+        placeholders = 4 * len(found) * len(slots) * len(SHAPES)
         assert total <= sum(each[name][0] for each in found) <= total + placeholders
 
 
