@@ -21,13 +21,13 @@ from tinyms_core.optimizer.dtypes import dtype_name
 from tinyms_core.optimizer.groups import Setting, make_grouping
 from tinyms_core.optimizer.kernel_choice import in_graph_mode
 from tinyms_core.optimizer.step import check_gradients
-from tinyms_core.optimizer.validation import describe
 from tinyms_core.optimizer.wrapping import WrappingOptimizer
 from tinyms_core.ranks.exchange import Exchange, Range
 from tinyms_core.ranks.group import LostRankError, own_rank, rank_count
 from tinyms_core.ranks.memory import WIDTHS
 from tinyms_core.registry import api
 from tinyms_core.registry.specs import OptimizerSpec
+from tinyms_core.registry.validation import describe
 
 # What MindSpore's training loops read of an optimizer; the same objects as the inner one's.
 _SHARED = (

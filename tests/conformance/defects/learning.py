@@ -11,4 +11,4 @@ from tests.conformance.defects.sound import SoundMomentum
 @planted("From the 26th step on nothing is done.", "converges")
 class TiresSoon(SoundMomentum):
     def __call__(self, gradients: Any) -> Any:
-        return self._result() if int(self.global_step.asnumpy()[0]) >= 25 else super().__call__(gradients)
+        return self._done if int(self.global_step.asnumpy()[0]) >= 25 else super().__call__(gradients)
