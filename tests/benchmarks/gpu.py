@@ -99,8 +99,6 @@ def copy_bandwidth(rounds: int, size: int) -> float:
 
 def measured(names: list[str], shapes: str, rounds: int, bandwidth: float) -> Iterator[dict[str, Any]]:
     """Time optimizers on a list of shapes, each beside torch's."""
-    from tinyms_core.cli.bench.traffic import step_bytes
-
     from tinyms_core.cli.bench.timing import race
     from tinyms_core.conformance.kernel_checks import subjects
 
@@ -118,8 +116,24 @@ def measured(names: list[str], shapes: str, rounds: int, bandwidth: float) -> It
             "optimizer": subject.name, "shapes": shapes, "elements": found.elements, "ms": own,
             "bytes": moved, "of_copy": moved / (own / 1e3) / bandwidth, "steps": steps,
         }  # fmt: skip
-        row.update({f"over {name}": times["ours"].ratio_to(other) for name, other in times.items() if name != "ours"})
+        row.update(
+            {f"over {name}": times["ours"].ratio_to(other).median for name, other in times.items() if name != "ours"}
+        )
         yield row
+
+
+def step_bytes(spec: Any, elements: int) -> int:
+    """Bytes that a step over float32 parameters moves at least: what each pass reads and writes."""
+    slots = sum(slot.shape == "like" and not slot.given for slot in spec.state)
+    # Parameter, gradient and state are read, parameter and state are written.
+    moves = 3 + 2 * slots
+    if spec.capabilities.wraps_optimizer:
+        # A pass before the other optimizer's step reads parameter and gradient.
+        moves += 2
+    elif spec.capabilities.layerwise:
+        # The first pass writes the state, the second reads parameter and state and writes the parameter.
+        moves += 1 + slots
+    return moves * elements * 4
 
 
 def _turn(step: Callable[[], None], steps: int) -> Callable[[], None]:

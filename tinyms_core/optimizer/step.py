@@ -166,8 +166,8 @@ class HostStep:
         self._bucket_kinds = b""
         self._buckets: list[_Bucket] = []
         self._sparse_steps: dict[int, SparseStep] = {}
-        rows = [optimizer.parameters, *optimizer.states.values()]
-        self._shape = len(rows), len(optimizer.parameters)
+        rows = [[setting.parameter for setting in optimizer.settings], *optimizer.states.values()]
+        self._shape = len(rows), len(optimizer.settings)
         counters = [optimizer.global_step, *optimizer.scalar_states.values()]
         own = [parameter for row in (*rows, counters) for parameter in row]
         self._addresses = ParameterAddresses(own, optimizer.built_addresses)

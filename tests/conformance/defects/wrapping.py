@@ -174,6 +174,8 @@ class NormOfTheScaled(SoundRelative):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.reciprocal_wide = Tensor(1.0, self.wide_type)
+        # Kernels do not read it.
+        self.traced_operator = None
 
 
 @planted("Around MindSpore's optimizers nothing is multiplied.", "wraps_mindspore_optimizers")
