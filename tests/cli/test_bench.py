@@ -16,10 +16,11 @@ from mindspore import nn
 from tinyms_core.cli.bench.arguments import bench_arguments
 from tinyms_core.cli.bench.disturbance import Watch
 from tinyms_core.cli.bench.peers import mindspore_peer, torch_peer
-from tinyms_core.cli.bench.setting import Setting, running
+from tinyms_core.cli.bench.setting import Setting
 from tinyms_core.cli.bench.shapes import SHAPE_SETS, ShapeSet
 from tinyms_core.cli.bench.steps import CellStep
 from tinyms_core.cli.bench.timing import FEWEST_ROUNDS, WARM_UP, Times, median_ratio, race
+from tinyms_core.optimizer.modes import execution_mode
 from tinyms_core.registry.api import get_optimizer, list_optimizers, optimizer_info
 
 
@@ -297,7 +298,7 @@ def test_a_list_with_commas_is_as_good_as_repetition(run):
 def test_every_mode_does_the_steps_that_are_timed(mode):
     """What is timed updates the parameters, in ours and in MindSpore's."""
     for make in (nn.Adam, get_optimizer("adam")):
-        with running(mode):
+        with execution_mode(mode):
             step = CellStep(make, {"learning_rate": 0.5}, [np.ones(3)], [np.ones(3)], Setting(mode))
             step()
             first = step.optimizer.parameters[0].asnumpy().copy()

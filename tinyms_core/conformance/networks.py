@@ -14,9 +14,10 @@ from mindspore import Parameter, Tensor, nn, ops
 from tinyms_core.conformance.catalog import CheckFailure, check
 from tinyms_core.conformance.subject import Subject
 from tinyms_core.conformance.tables import Made
-from tinyms_core.conformance.trial import Snapshot, execution_mode, values_of
+from tinyms_core.conformance.trial import Snapshot, values_of
 from tinyms_core.conformance.values import LOSS_SCALE, other_value
 from tinyms_core.optimizer.dtypes import dtype_name
+from tinyms_core.optimizer.modes import execution_mode
 from tinyms_core.registry.hyperparameters import Hyperparameter
 from tinyms_core.registry.probe import resolve
 from tinyms_core.registry.specs import Capabilities, OptimizerSpec

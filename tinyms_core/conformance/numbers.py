@@ -46,7 +46,7 @@ def check_golden_state(subject: Subject) -> None:
         require_golden(subject, workload, parameters=False)
 
 
-@check("Numbers", {"graph": ("float32", "float64")})
+@check("Numbers", {"jit": ("bfloat16",), "graph": ("float32", "float16", "float64")})
 def check_operators_follow_oracle(subject: Subject) -> None:
     """Where no kernel can run in a graph, the step of MindSpore's operators follows the float64 oracle too.
 

@@ -19,13 +19,13 @@ from tinyms_core.conformance.identity import require_equal
 from tinyms_core.conformance.numbers import require_golden
 from tinyms_core.conformance.subject import Subject
 from tinyms_core.conformance.trial import (
-    execution_mode,
     make_arguments,
     make_parameters,
     make_tensor,
     scratch_folder,
 )
 from tinyms_core.conformance.workload import Group, Member, Workload
+from tinyms_core.optimizer.modes import execution_mode
 from tinyms_core.registry.specs import DTYPES, MODES
 
 

@@ -173,7 +173,8 @@ def run_case(
 def _outcome(
     spec: OptimizerSpec, case: Case, device: str, make_subject: Callable[..., Subject]
 ) -> tuple[Status, str, Exception | None]:
-    from tinyms_core.conformance.trial import execution_mode, free_optimizers
+    from tinyms_core.conformance.trial import free_optimizers
+    from tinyms_core.optimizer.modes import execution_mode
 
     try:
         subject = make_subject(spec, case.mode, case.dtype, device)

@@ -13,8 +13,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from tinyms_core.conformance.results import ANY
-from tinyms_core.conformance.trial import Snapshot, Trial, execution_mode
+from tinyms_core.conformance.trial import Snapshot, Trial
 from tinyms_core.conformance.workload import Workload
+from tinyms_core.optimizer.modes import execution_mode
 from tinyms_core.registry.probe import resolve
 from tinyms_core.registry.specs import OptimizerSpec
 

@@ -26,8 +26,9 @@ from tinyms_core.conformance.oracle import Oracle
 from tinyms_core.conformance.rounding import NARROW, rounded, state_dtype, unit
 from tinyms_core.conformance.rows import Rows, SparseOracle
 from tinyms_core.conformance.subject import Subject
-from tinyms_core.conformance.trial import execution_mode, make_tensor, scratch_folder
+from tinyms_core.conformance.trial import make_tensor, scratch_folder
 from tinyms_core.conformance.workload import Group, Rate, Workload
+from tinyms_core.optimizer.modes import execution_mode
 from tinyms_core.registry.errors import describe
 
 

@@ -13,7 +13,8 @@ from tinyms_core.conformance.catalog import check
 from tinyms_core.conformance.cells import Network, regression
 from tinyms_core.conformance.compare import require, require_close
 from tinyms_core.conformance.subject import Subject
-from tinyms_core.conformance.trial import execution_mode, make_arguments, values_of
+from tinyms_core.conformance.trial import make_arguments, values_of
+from tinyms_core.optimizer.modes import execution_mode
 from tinyms_core.registry.specs import Capabilities
 
 _SCALE = 64.0

@@ -246,17 +246,6 @@ def compilations(optimizer: Any) -> int:
 
 
 @contextlib.contextmanager
-def execution_mode(mode: str) -> Iterator[None]:
-    """MindSpore's context for a mode of the kit, inside the ``with`` block."""
-    before = mindspore.get_context("mode")
-    mindspore.set_context(mode=mindspore.GRAPH_MODE if mode == "graph" else mindspore.PYNATIVE_MODE)
-    try:
-        yield
-    finally:
-        mindspore.set_context(mode=before)
-
-
-@contextlib.contextmanager
 def scratch_folder() -> Iterator[str]:
     """A temporary working folder: where a graph fails to compile, MindSpore writes files into the current one."""
     before = os.getcwd()

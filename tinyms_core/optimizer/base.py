@@ -24,7 +24,8 @@ from tinyms_core.optimizer.dtypes import DTYPES, dtype_name, wide_name
 from tinyms_core.optimizer.flat_step import DenseStep, FlatStep, flattened
 from tinyms_core.optimizer.gradient_methods import GradientMethods
 from tinyms_core.optimizer.groups import Grouping, Options, Take, make_grouping, require_capabilities
-from tinyms_core.optimizer.kernel_choice import check_target, choose_kernel, in_graph_mode
+from tinyms_core.optimizer.kernel_choice import check_target, choose_kernel
+from tinyms_core.optimizer.modes import in_graph_mode
 from tinyms_core.optimizer.rate_methods import RateMethods
 from tinyms_core.optimizer.rates import FixedRate, NoRate, Read, exhausted, read_element
 from tinyms_core.optimizer.sparse import is_sparse, parts, read_sparse

@@ -80,12 +80,8 @@ class HostFactors:
         """How many groups the parameters are in."""
         return len(self._groups)
 
-    def values_at(self, step: int) -> list[tuple[float, float]]:
-        """Rate and decay of each group at a 0-based step, asked of MindSpore; zeros where there is no factor.
-
-        Raises:
-            ValueError: the rates are a list and all of them have been used.
-        """
+    def _values_at(self, step: int) -> list[tuple[float, float]]:
+        """Rate and decay of each group at a 0-based step, asked of MindSpore; zeros where there is no factor."""
         reads_rate = "lr" in self._factor.program.scalars
         return [
             (group.rate.value(step, group.wide) if reads_rate else 0.0, group.decay_value(step))
@@ -94,17 +90,21 @@ class HostFactors:
             for index, group in enumerate(self._groups)
         ]
 
-    def at_step(self, step: int, kinds: bytes, values: Sequence[tuple[float, float]]) -> StepFactors:
+    def at_step(self, step: int, kinds: bytes, values: Sequence[tuple[float, float]] | None = None) -> StepFactors:
         """Compute all scalars of a 0-based step, before anything is written.
 
         Arguments:
             step: the step.
             kinds: the gradients' dtypes, as `trampoline.KINDS` numbers them.
-            values: rate and decay of each group.
+            values: rate and decay of each group; MindSpore is asked for them when None.
 
         Returns:
             What gives each kernel call its factors.
+
+        Raises:
+            ValueError: the rates are a list and all of them have been used.
         """
+        values = self._values_at(step) if values is None else values
         program = self._factor.program
         decays = np.array([decay for _, decay in values])
         table = np.zeros((len(self._groups), len(PREPROCESSING) + len(program.slots)))

@@ -16,7 +16,7 @@ from tinyms_core.kernels.cpu import PREPROCESSING, CpuKernel, compute_type
 from tinyms_core.kernels.hand_over import hand_over
 from tinyms_core.kernels.program import analyse
 from tinyms_core.kernels.trampoline import KINDS
-from tinyms_core.optimizer.addresses import GradientReader, addresses_of, wait_for_queued_work
+from tinyms_core.optimizer.addresses import GradientReader, wait_for_queued_work
 from tinyms_core.optimizer.dtypes import dtype_name
 from tinyms_core.optimizer.host_factors import HostFactors
 
@@ -55,8 +55,9 @@ class HostGradients:
         """
         wait_for_queued_work()
         read = self._reader.dense(gradients) or self._reader.checked(gradients)
-        own = addresses_of(self._parameters)
-        factors = self._factors.at_step(step, read.kinds, self._factors.values_at(step))
+        # Of a parameter whose memory is a view, too, elements are wanted in their order.
+        own = self._reader.dense(self._parameters) or self._reader.checked(self._parameters)
+        factors = self._factors.at_step(step, read.kinds)
         seen = list(gradients)
         calls: dict[tuple[str, str], list[int]] = {}
         for index in self._chosen:
@@ -65,7 +66,7 @@ class HostGradients:
             kernel, batch = self._call(parameter, gradient, tuple(members))
             arrays = [np.empty(self._parameters[i].shape, compute_type(parameter)) for i in members]
             written = np.array([array.ctypes.data for array in arrays], dtype=np.int64)
-            addresses = np.stack([own[members], read.addresses[members], written])
+            addresses = np.stack([own.addresses[members], read.addresses[members], written])
             table, rows = factors.rows(members, addresses, np.zeros((len(members), len(PREPROCESSING))))
             table[:, PREPROCESSING.index("scale")] *= self._factors.scale
             kernel(batch, addresses, rows, table)

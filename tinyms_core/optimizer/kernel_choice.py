@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 HOST_DEVICES = ("CPU",)
 
 
-def in_graph_mode() -> bool:
-    """Whether MindSpore is in graph mode; asked at every step, so not by way of the slow `get_context`."""
-    return bool(context._get_mode() == context.GRAPH_MODE)
-
-
 def choose_kernel(optimizer: Optimizer) -> Any:
     """The kernel for an optimizer on its target.
 

@@ -184,10 +184,10 @@ class HostStep:
         scalars, scalar_state = self._scalars(step, self._values_at(step))
         given = optimizer.precondition_on_host(gradients, step)
         if given is not gradients:
+            # What made them may be on its way still.
+            wait_for_queued_work()
             read = self._gradients.dense(given) or self._gradients.checked(given)
-        factors = (
-            None if self._factors is None else self._factors.at_step(step, read.kinds, self._factors.values_at(step))
-        )
+        factors = None if self._factors is None else self._factors.at_step(step, read.kinds)
         for bucket in self._buckets_for(read.kinds):
             bucket.run(own, read.addresses, scalars, factors)
         for index, gradient in sparse.items():
@@ -229,8 +229,7 @@ class HostStep:
         read, _ = self._read(gradients)
         step = int(self._optimizer.global_step.asnumpy()[0])
         scalars, _ = self._scalars(step, self._values_at(step))
-        made = self._factors
-        factors = None if made is None else made.at_step(step, read.kinds, made.values_at(step))
+        factors = None if self._factors is None else self._factors.at_step(step, read.kinds)
         found = []
         for bucket in self._buckets_for(read.kinds):
             if factors is not None:
@@ -251,8 +250,9 @@ class HostStep:
             return read, {}
         owner = self._owner
         check_gradients(owner, gradients, self._shapes)
-        parameters = {i: owner.parameters[i] for i, g in enumerate(gradients) if not isinstance(g, Tensor)}
-        sparse = {i: read_sparse(owner.name, gradients[i], p, owner.unique) for i, p in parameters.items()}
+        settings = self._optimizer.settings
+        rows = {i: settings[i].parameter for i, gradient in enumerate(gradients) if not isinstance(gradient, Tensor)}
+        sparse = {i: read_sparse(owner.name, gradients[i], p, owner.unique) for i, p in rows.items()}
         return self._gradients.checked(gradients), sparse
 
     def _sparse_step_of(self, index: int) -> SparseStep:

@@ -17,8 +17,9 @@ from tinyms_core.optimizer.base import Optimizer
 from tinyms_core.optimizer.graph_step import graph_operator
 from tinyms_core.optimizer.host_factors import HostFactors
 from tinyms_core.optimizer.host_gradients import HostGradients
-from tinyms_core.optimizer.kernel_choice import HOST_DEVICES, choose_kernel, in_graph_mode
+from tinyms_core.optimizer.kernel_choice import HOST_DEVICES, choose_kernel
 from tinyms_core.optimizer.mindspore_groups import MindsporeGroups
+from tinyms_core.optimizer.modes import in_graph_mode
 from tinyms_core.optimizer.step import HostStep, check_gradients
 from tinyms_core.optimizer.traced_blocks import TracedBlocks
 from tinyms_core.optimizer.traced_factor import TracedFactor

@@ -167,14 +167,15 @@ def _start_here(task: dict[str, Any]) -> dict[str, float]:
 
     from tinyms_core.cli.around import together
     from tinyms_core.cli.bench.arguments import bench_arguments
-    from tinyms_core.cli.bench.setting import Setting, running
+    from tinyms_core.cli.bench.setting import Setting
     from tinyms_core.cli.bench.steps import CellStep
+    from tinyms_core.optimizer.modes import execution_mode
     from tinyms_core.registry.probe import resolve
 
     setting = Setting(**task["setting"])
     spec = together(task["name"], task["around"])
     values = [np.ones(shape, np.float32) for shape in ((4, 3), (5,))]
-    with running(setting.mode):
+    with execution_mode(setting.mode):
         step = CellStep(resolve(spec.implementation), bench_arguments(spec), values, values, setting)
         step()
     moments.append(time.time())

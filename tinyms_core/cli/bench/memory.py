@@ -17,7 +17,7 @@ from typing import Any, Final
 from tinyms_core.cli.around import together
 from tinyms_core.cli.bench.arguments import bench_arguments
 from tinyms_core.cli.bench.children import ask_child
-from tinyms_core.cli.bench.setting import Setting, running
+from tinyms_core.cli.bench.setting import Setting
 from tinyms_core.cli.bench.shapes import ShapeSet
 from tinyms_core.kernels.traffic import WIDTHS
 
@@ -77,12 +77,13 @@ def _measure_here(task: dict[str, Any]) -> int | None:
     from tinyms_core.cli.bench.steps import CellStep
     from tinyms_core.conformance.catalog import CheckSkipped
     from tinyms_core.conformance.memory import peak_growth
+    from tinyms_core.optimizer.modes import execution_mode
     from tinyms_core.registry.probe import resolve
 
     shapes = ShapeSet("asked", tuple(tuple(shape) for shape in task["shapes"]))
     setting = Setting(**task["setting"])
     spec = together(task["name"], task["around"])
-    with running(setting.mode):
+    with execution_mode(setting.mode):
         make = resolve(spec.implementation)
         step = CellStep(make, bench_arguments(spec), Numbers(shapes, 0), Numbers(shapes, 1), setting)
         for _ in range(_STEPS):

@@ -12,9 +12,10 @@ from typing import Any, Final
 import numpy as np
 from mindspore import nn
 
-from tinyms_core.cli.bench.setting import Setting, running
+from tinyms_core.cli.bench.setting import Setting
 from tinyms_core.cli.bench.steps import Arrays, CellStep, torch_step
 from tinyms_core.cli.bench.timing import Step
+from tinyms_core.optimizer.modes import execution_mode
 from tinyms_core.registry.probe import resolve
 from tinyms_core.registry.specs import OptimizerSpec
 
@@ -82,7 +83,7 @@ def find_peers(
     Returns:
         The peers by kind, those that cannot run among them, with the reason.
     """
-    with running(setting.mode):
+    with execution_mode(setting.mode):
         return {kind: PEERS[kind](own, spec, arguments, setting) for kind in against}
 
 

@@ -13,12 +13,13 @@ from tinyms_core.cli.bench.arguments import bench_arguments
 from tinyms_core.cli.bench.numbers import Numbers
 from tinyms_core.cli.bench.peers import Peer, find_peers
 from tinyms_core.cli.bench.room import require_room
-from tinyms_core.cli.bench.setting import Setting, running
+from tinyms_core.cli.bench.setting import Setting
 from tinyms_core.cli.bench.shapes import ShapeSet
 from tinyms_core.cli.bench.steps import CellStep
 from tinyms_core.cli.bench.timing import Ratio, Step, Times, race, steps_of_a_turn
 from tinyms_core.cli.bench.walk import Walk
 from tinyms_core.cli.errors import CommandError
+from tinyms_core.optimizer.modes import execution_mode
 from tinyms_core.optimizer.tensor_reader import tensor_reader
 from tinyms_core.optimizer.work import Work, step_work
 from tinyms_core.registry.api import optimizer_info
@@ -194,7 +195,7 @@ def measure(
     require_room(spec, arguments, shapes, setting, contestants=1 + len(running_peers))
     # Compiled in the background it would take a processor for some seconds, and change what a step costs.
     tensor_reader(wait=True)
-    with running(setting.mode):
+    with execution_mode(setting.mode):
         ours = _ours(spec, arguments, shapes, setting)
         # What a first step does is not what steps do.
         ours()

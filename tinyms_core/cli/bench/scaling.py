@@ -14,12 +14,13 @@ from tinyms_core.cli.around import together
 from tinyms_core.cli.bench.arguments import bench_arguments
 from tinyms_core.cli.bench.numbers import Numbers
 from tinyms_core.cli.bench.room import available_bytes, contestant_bytes, fits
-from tinyms_core.cli.bench.setting import Setting, running
+from tinyms_core.cli.bench.setting import Setting
 from tinyms_core.cli.bench.shapes import ShapeSet
 from tinyms_core.cli.bench.steps import CellStep
 from tinyms_core.cli.bench.timing import Step, Times, race, steps_of_a_turn
 from tinyms_core.cli.output import plain_table
 from tinyms_core.kernels.threads import thread_limit
+from tinyms_core.optimizer.modes import execution_mode
 from tinyms_core.registry.probe import resolve
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _points(
     rounds: int,
     limit: float,
 ) -> Iterator[Point]:
-    with running(setting.mode):
+    with execution_mode(setting.mode):
         make = resolve(spec.implementation)
         step = CellStep(make, bench_arguments(spec), Numbers(shapes, 0), Numbers(shapes, 1), setting)
         contestants = {str(count): _with_threads(step, count) for count in threads}

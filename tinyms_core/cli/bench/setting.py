@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,16 +23,3 @@ class Setting:
     mode: str = "pynative"
     dtype: str = "float32"
     centralize: bool = False
-
-
-@contextmanager
-def running(mode: str) -> Iterator[None]:
-    """Be in a mode inside the ``with`` block, and in the mode of before after it."""
-    import mindspore
-
-    before = mindspore.get_context("mode")
-    mindspore.set_context(mode=mindspore.GRAPH_MODE if mode == "graph" else mindspore.PYNATIVE_MODE)
-    try:
-        yield
-    finally:
-        mindspore.set_context(mode=before)

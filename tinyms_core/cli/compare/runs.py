@@ -13,8 +13,8 @@ from mindspore import Tensor, nn
 
 from tinyms_core.cli.compare.tasks import Part, Task, batches
 from tinyms_core.cli.errors import CommandError
-from tinyms_core.cli.train.training import execution_mode
 from tinyms_core.optimizer.create import create_optimizer
+from tinyms_core.optimizer.modes import execution_mode
 
 # Steps that compile and fill caches; what they change is taken back before the clock starts.
 _WARM_UP: Final = 2

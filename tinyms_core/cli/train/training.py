@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ from tinyms_core.cli.train.data import Digits, RandomShift
 from tinyms_core.cli.train.network import SmallLeNet
 from tinyms_core.cli.train.step_time import TIMED_STEPS, StepTime, time_step
 from tinyms_core.optimizer.create import create_optimizer
+from tinyms_core.optimizer.modes import execution_mode
 from tinyms_core.registry.api import optimizer_info
 
 MODES = {"graph": mindspore.GRAPH_MODE, "pynative": mindspore.PYNATIVE_MODE}
@@ -96,17 +96,6 @@ class _Recorder(mindspore.Callback):  # type: ignore[misc]
         self._pending.clear()
         self.losses += values
         self._epoch_loss = sum(values) / len(values)
-
-
-@contextmanager
-def execution_mode(mode: str) -> Iterator[None]:
-    """Run in a mode inside the ``with`` block, and in the mode of before after it."""
-    before = mindspore.get_context("mode")
-    mindspore.set_context(mode=MODES[mode])
-    try:
-        yield
-    finally:
-        mindspore.set_context(mode=before)
 
 
 def train_one(configuration: Configuration, settings: Settings, digits: Digits, progress: Progress) -> Result:

@@ -18,11 +18,11 @@ from mindspore.graph.api import _pynative_executor
 
 from tinyms_core.cli.around import together
 from tinyms_core.cli.bench.arguments import bench_arguments
-from tinyms_core.cli.bench.setting import running
 from tinyms_core.conformance.networks import SmallNetwork, batch, network_arguments
 from tinyms_core.kernels import trampoline
 from tinyms_core.kernels.generated import cache_directory
 from tinyms_core.optimizer import tensor_reader
+from tinyms_core.optimizer.modes import execution_mode
 from tinyms_core.registry.errors import describe
 from tinyms_core.registry.probe import resolve
 from tinyms_core.registry.specs import OptimizerSpec
@@ -108,7 +108,7 @@ def warm_optimizer(name: str, dtype: str, around: str, given: Mapping[str, Any])
     try:
         spec = together(name, around)
         arguments = {**bench_arguments(spec), **{key: value for key, value in given.items() if key in spec.defaults}}
-        with running("pynative"):
+        with execution_mode("pynative"):
             (_train_network if spec.capabilities.consumes_network else _step)(spec, arguments, dtype)
             _pynative_executor.sync()
     except Exception as failure:

@@ -1,0 +1,28 @@
+"""MindSpore's modes: which one it is in, and being in one for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mindspore import context
+
+
+def in_graph_mode() -> bool:
+    """Whether MindSpore is in graph mode; asked at every step, so not by way of the slow `get_context`."""
+    return bool(context._get_mode() == context.GRAPH_MODE)
+
+
+@contextmanager
+def execution_mode(mode: str) -> Iterator[None]:
+    """Be in a mode inside the ``with`` block, and in the mode of before after it.
+
+    Arguments:
+        mode: ``"graph"``; any other is PyNative, in which functions under ``mindspore.jit`` are called too.
+    """
+    before = context.get_context("mode")
+    context.set_context(mode=context.GRAPH_MODE if mode == "graph" else context.PYNATIVE_MODE)
+    try:
+        yield
+    finally:
+        context.set_context(mode=before)
