@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor
@@ -11,6 +12,9 @@ from mindspore import Parameter, ParameterTuple, Tensor
 from tinyms_core.optimizer.dtypes import dtype_name
 from tinyms_core.optimizer.groups import Setting
 from tinyms_core.registry.specs import StateSlot
+
+# Bytes that a processor reads at once.
+_LINE: Final = 64
 
 
 def make_states(
@@ -27,7 +31,7 @@ def make_states(
         For each slot its Parameters, in the order of the settings, of the shapes and dtypes that the slot has.
     """
     own = [(setting.parameter, {**hyperparameters, **dict(setting.options)}) for setting in settings]
-    return {slot.name: ParameterTuple([_state_of(p, slot, values) for p, values in own]) for slot in slots}
+    return {slot.name: ParameterTuple(_states_of(own, slot)) for slot in slots}
 
 
 def make_scalar_states(slots: Sequence[StateSlot], hyperparameters: Mapping[str, Any]) -> dict[str, Parameter]:
@@ -47,8 +51,22 @@ def initial_value(slot: StateSlot, hyperparameters: Mapping[str, Any]) -> float:
     return float(hyperparameters[slot.initial]) if isinstance(slot.initial, str) else float(slot.initial)
 
 
-def _state_of(parameter: Parameter, slot: StateSlot, hyperparameters: Mapping[str, Any]) -> Parameter:
-    shape = tuple(parameter.shape)
-    kind = slot.dtype_for(shape, dtype_name(parameter.dtype) or "float32", hyperparameters)
-    data = np.full(slot.shape_for(shape, hyperparameters), initial_value(slot, hyperparameters), dtype=kind)
-    return Parameter(Tensor(data), name=slot.parameter_name(parameter.name), requires_grad=False)
+def _states_of(own: Sequence[tuple[Parameter, Mapping[str, Any]]], slot: StateSlot) -> list[Parameter]:
+    """One slot's state, in one block of memory: the system gives large pages to large blocks alone."""
+    shapes = [slot.shape_for(tuple(parameter.shape), values) for parameter, values in own]
+    kinds = [np.dtype(slot.dtype_for(tuple(p.shape), dtype_name(p.dtype) or "float32", values)) for p, values in own]
+    sizes = [math.prod(shape) * kind.itemsize for shape, kind in zip(shapes, kinds, strict=True)]
+    starts = np.cumsum([0, *(-(-size // _LINE) * _LINE for size in sizes)])
+    block = np.empty(starts[-1] + _LINE, dtype=np.uint8)
+    first = -block.ctypes.data % _LINE
+    states = []
+    for index, (parameter, values) in enumerate(own):
+        if sizes[index]:
+            at = first + starts[index]
+            data = block[at : at + sizes[index]].view(kinds[index]).reshape(shapes[index])
+            data[...] = initial_value(slot, values)
+            tensor = Tensor.from_numpy(data)
+        else:
+            tensor = Tensor(np.empty(shapes[index], dtype=kinds[index]))
+        states.append(Parameter(tensor, name=slot.parameter_name(parameter.name), requires_grad=False))
+    return states

@@ -14,9 +14,6 @@ from tinyms_core.cli.bench.disturbance import Disturbance, Watch
 WARM_UP: Final = 3
 # Fewer rounds than this count in no case, however long a step takes.
 FEWEST_ROUNDS: Final = 3
-# Threads of libraries spin for a while after their work, libgomp's for some 17 ms, and would take processors from the
-# next contestant. The pause is busy, as a training program is: a processor that slept needs time to wake.
-PAUSE_SECONDS: Final = 0.02
 # How sure an interval is to hold the median that many rounds would have.
 CONFIDENCE: Final = 0.95
 
