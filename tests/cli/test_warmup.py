@@ -126,7 +126,7 @@ def test_the_library_of_graphs_is_left_to_who_wants_it(run, cache, monkeypatch):
     ]
 
 
-@pytest.mark.skipif(bool(tensor_reader.unavailable(wait=True)), reason="needs a C++ compiler and Python's headers")
+@pytest.mark.skipif(bool(tensor_reader.obstacle()), reason=f"no C++ library: {tensor_reader.obstacle()}")
 def test_the_library_that_reads_addresses_is_compiled(cache, monkeypatch):
     monkeypatch.delenv("TINYMS_OPTIM_TENSOR_READER")
     report = json.loads(_run(*COMMAND, "sgd", "--json", "-"))

@@ -17,15 +17,21 @@ from tinyms_core.optimizer import tensor_reader as module
 from tinyms_core.optimizer.addresses import GradientReader, addresses_of, wait_for_queued_work
 from tinyms_core.registry.api import get_optimizer
 
-compiled = pytest.mark.skipif(bool(module.unavailable(wait=True)), reason="needs a C++ compiler and Python's headers")
+
+@pytest.fixture(scope="module")
+def library():
+    """The library's file, compiled where the cache has none."""
+    if module.obstacle():
+        pytest.skip(f"no C++ library: {module.obstacle()}")
+    assert module.unavailable(wait=True) == ""
+    return module._recipe()[0]
 
 
 @pytest.fixture(params=["compiled", "python"])
 def reader(request):
     """Both ways to ask for addresses."""
     if request.param == "compiled":
-        if module.unavailable(wait=True):
-            pytest.skip("needs a C++ compiler and Python's headers")
+        request.getfixturevalue("library")
         yield request.param
     else:
         with module.withheld():
@@ -155,9 +161,19 @@ def test_the_switch_is_a_reason(anew, monkeypatch):
     assert module.unavailable(wait=True) == module.obstacle() == "TINYMS_OPTIM_TENSOR_READER is 0"
 
 
-@compiled
-def test_nothing_is_in_the_way():
+def test_nothing_is_in_the_way(library):
     assert module.obstacle() == ""
+
+
+def test_a_compiler_that_cannot_be_started_is_a_reason(anew, tmp_path, monkeypatch):
+    anew("exit 0")
+    monkeypatch.setattr(module.subprocess, "Popen", _refuse)
+    assert "no more processes" in module.unavailable(wait=True)
+    assert not list(tmp_path.glob("*.compiling"))
+
+
+def _refuse(*_arguments, **_named):
+    raise OSError("no more processes")
 
 
 @pytest.mark.parametrize(("script", "reason"), [("echo broken >&2; exit 1", "broken"), ("exit 0", "wrote nothing")])
@@ -172,8 +188,7 @@ def test_a_library_that_cannot_be_loaded_is_a_reason(anew):
     assert "cannot be loaded" in module.unavailable(wait=True)
 
 
-@compiled
-def test_a_step_does_not_wait_for_the_compiler(anew, tmp_path, monkeypatch):
+def test_a_step_does_not_wait_for_the_compiler(library, anew, tmp_path, monkeypatch):
     anew(f'while [ ! -e {tmp_path}/go ]; do sleep 0.02; done; for made; do :; done; cp {tmp_path}/ready "$made"')
     assert module.unavailable() == "it was not worth while to compile it yet"
     monkeypatch.setattr(module, "_WORTH_WHILE", 4)
@@ -184,17 +199,16 @@ def test_a_step_does_not_wait_for_the_compiler(anew, tmp_path, monkeypatch):
     w = parameter("w", [1.0, 2.0])
     get_optimizer("sgd")([w], learning_rate=1.0)((tensor([0.5, 0.5]),))
     assert w.asnumpy().tolist() == [0.5, 1.5]
-    (tmp_path / "ready").write_bytes(LIBRARY.read_bytes())
+    (tmp_path / "ready").write_bytes(library.read_bytes())
     (tmp_path / "go").touch()
     wait_until(lambda: not module.unavailable())
     assert not list(tmp_path.glob("*.compiling")) + list(tmp_path.glob("*.tmp")) + list(tmp_path.glob("*.log"))
 
 
-@compiled
-def test_processes_at_once_compile_once(tmp_path):
+def test_processes_at_once_compile_once(library, tmp_path):
     log = tmp_path / "log"
     compiler = tmp_path / "counting_cxx"
-    compiler.write_text(f'#!/bin/sh\necho >> {log}\nsleep 1\nfor made; do :; done; cp {LIBRARY} "$made"\n')
+    compiler.write_text(f'#!/bin/sh\necho >> {log}\nsleep 1\nfor made; do :; done; cp {library} "$made"\n')
     compiler.chmod(0o755)
     environment = {"TINYMS_OPTIM_CACHE": str(tmp_path), "CXX": str(compiler), "PATH": "/usr/bin:/bin", "GLOG_v": "3"}
     told = "from tinyms_core.optimizer import tensor_reader as r; print(repr(r.unavailable(wait=True)))"
@@ -204,6 +218,3 @@ def test_processes_at_once_compile_once(tmp_path):
     ]
     assert [process.communicate(timeout=120)[0].split()[-1] for process in started] == ["''", "''"]
     assert log.read_text().count("\n") == 1
-
-
-LIBRARY = module._recipe()[0] if not module.unavailable() else None

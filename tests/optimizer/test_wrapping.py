@@ -133,6 +133,31 @@ def with_state(w, g, m):
     return g, m
 
 
+class Recorder(nn.Optimizer):
+    """Changes nothing, and keeps the first gradients that it and its copies are given."""
+
+    given: list = []
+
+    def construct(self, gradients):
+        self.given.append(gradients[0].asnumpy())
+        return True
+
+
+def test_of_a_parameter_whose_memory_is_a_view_elements_are_in_their_order():
+    values = np.arange(1.0, 7.0, dtype=np.float32).reshape(2, 3)
+    Recorder.given.clear()
+    contiguous = []
+    for of in (lambda: tensor(values).T, lambda: tensor(values.T.copy())):
+        w = parameter("w", np.zeros((3, 2)))
+        w.data = of()
+        UnitGradient(Recorder(0.5, [w], weight_decay=0.25))((tensor([[3.0, 0.0], [4.0, 1.0], [2.0, 2.0]]),))
+        contiguous.append(w.is_contiguous())
+    assert contiguous == [False, True]
+    of_view, of_twin = Recorder.given
+    assert (of_view == of_twin).all()
+    assert of_view.any()
+
+
 @rule()
 def of_the_element(w, g):
     return g * 2

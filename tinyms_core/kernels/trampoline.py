@@ -14,9 +14,7 @@ import functools
 import hashlib
 import itertools
 import os
-import shutil
 import subprocess
-import sys
 import sysconfig
 import tempfile
 import threading
@@ -29,6 +27,7 @@ from typing import Any, Final
 import numpy as np
 
 from tinyms_core.kernels.batch import Integers
+from tinyms_core.kernels.compilers import C, LibraryError, find_compiler
 from tinyms_core.kernels.cpu import STORAGE_TYPES
 from tinyms_core.kernels.generated import cache_directory
 
@@ -55,10 +54,6 @@ _forgotten: Final = 2
 _failed: Final = 3
 
 
-class TrampolineError(RuntimeError):
-    """There is no library, and none can be compiled; the message says why."""
-
-
 def register(step: Step) -> int:
     """Remember what a custom operator calls.
 
@@ -82,10 +77,10 @@ def library() -> Path:
         Its file; the callback of this process is registered with it.
 
     Raises:
-        TrampolineError: there is no C compiler, or it fails, or the system loads no such library.
+        LibraryError: there is no C compiler, or it fails, or the system loads no such library.
     """
     source = Path(__file__).with_suffix(".c").read_text(encoding="utf-8")
-    command = _compiler()
+    command = find_compiler(C)
     digest = hashlib.sha256("\0".join((source, *command, *_FLAGS, sysconfig.get_platform())).encode()).hexdigest()[:20]
     path = cache_directory() / f"trampoline_{digest}.so"
     with _lock:
@@ -94,7 +89,7 @@ def library() -> Path:
         try:
             loaded = ctypes.CDLL(str(path))
         except OSError as error:
-            raise TrampolineError(f"the compiled library {str(path)!r} cannot be loaded: {error}") from error
+            raise LibraryError(f"the compiled library {str(path)!r} cannot be loaded: {error}") from error
         loaded.tinyms_register(_callback)
     return path
 
@@ -117,19 +112,9 @@ def unavailable() -> str:
         return "it is withheld"
     try:
         library()
-    except (TrampolineError, OSError) as error:
+    except (LibraryError, OSError) as error:
         return str(error)
     return ""
-
-
-def _compiler() -> list[str]:
-    if sys.platform != "linux":
-        raise TrampolineError(f"steps in graphs run in kernels on Linux alone, this is {sys.platform}")
-    asked = os.environ.get("CC", "").split()
-    for command in [asked] if asked else [["cc"], ["gcc"], ["clang"]]:
-        if shutil.which(command[0]):
-            return command
-    raise TrampolineError(f"there is no C compiler: {asked[0] if asked else 'cc, gcc, clang'} not found")
 
 
 def _compile(source: str, command: list[str], path: Path) -> None:
@@ -141,10 +126,10 @@ def _compile(source: str, command: list[str], path: Path) -> None:
         try:
             done = subprocess.run(line, capture_output=True, text=True, timeout=_SECONDS, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise TrampolineError(f"{command[0]} does not compile the library: {error}") from error
+            raise LibraryError(f"{command[0]} does not compile the library: {error}") from error
         if done.returncode or not result.exists():
             told = done.stderr.strip()[-500:] or f"it wrote nothing and ended with {done.returncode}"
-            raise TrampolineError(f"{command[0]} does not compile the library: {told}")
+            raise LibraryError(f"{command[0]} does not compile the library: {told}")
         os.replace(result, path)
 
 

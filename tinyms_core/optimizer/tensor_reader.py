@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tinyms_core.kernels.batch import Integers
+from tinyms_core.kernels.compilers import CXX, LibraryError, find_compiler
 from tinyms_core.kernels.generated import cache_directory
 
 if TYPE_CHECKING:
@@ -48,10 +49,6 @@ exit $status
 """
 
 
-class ReaderError(RuntimeError):
-    """There is no library; the message says why."""
-
-
 class TensorReader:
     """The compiled library.
 
@@ -59,7 +56,7 @@ class TensorReader:
         path: its file.
 
     Raises:
-        ReaderError: it cannot be loaded, or does not say the same of tensors as MindSpore.
+        LibraryError: it cannot be loaded, or does not say the same of tensors as MindSpore.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,7 +64,7 @@ class TensorReader:
             # The library calls Python, so its caller keeps the interpreter's lock.
             library = ctypes.PyDLL(str(path))
         except OSError as error:
-            raise ReaderError(f"the compiled library {str(path)!r} cannot be loaded: {error}") from error
+            raise LibraryError(f"the compiled library {str(path)!r} cannot be loaded: {error}") from error
         self._addresses = library.tinyms_addresses
         self._addresses.argtypes = (ctypes.py_object, ctypes.c_void_p)
         self._addresses.restype = ctypes.c_int64
@@ -130,7 +127,7 @@ class TensorReader:
             kept = [index for index, tensor in enumerate(tensors) if tensor.size]
             alike = all(addresses[i] == found[i] == expected[i] for i in kept)  # type: ignore[index]
         if not alike or any(answer is not None for answer in refused):
-            raise ReaderError("the compiled library does not say the same of tensors as MindSpore")
+            raise LibraryError("the compiled library does not say the same of tensors as MindSpore")
 
 
 def flat_shapes(shapes: Sequence[Sequence[int]]) -> Integers:
@@ -158,7 +155,7 @@ class _Search:
                 self.next_look = time.monotonic() + _PAUSE
                 try:
                     self.reader = self._find(wait)
-                except (ReaderError, OSError) as error:
+                except (LibraryError, OSError) as error:
                     self.reason, self.next_look = str(error), float("inf")
             return self.reader
 
@@ -168,15 +165,20 @@ class _Search:
         path, command = self.recipe
         wanted = wait or self.asked >= _WORTH_WHILE
         if not path.exists() and wanted and self.compiler is None and _claim(path):
-            self.compiler = _start(path, command)
+            try:
+                self.compiler = _start(path, command)
+            except OSError:
+                _mark(path).unlink(missing_ok=True)
+                raise
         if wait and not path.exists():
             self._wait_for(path)
+        status = None if self.compiler is None else self.compiler.poll()
         if path.exists():
             self.reason = ""
             return TensorReader(path)
         self.reason = "it is being compiled" if _someone_compiles(path) else "it was not worth while to compile it yet"
-        if self.compiler is not None and self.compiler.poll() is not None and not path.exists():
-            raise ReaderError(f"{command[0]} does not compile the library: {_last_words(path, self.compiler)}")
+        if status is not None:
+            raise LibraryError(f"{command[0]} does not compile the library: {_last_words(path, status)}")
         return None
 
     def _wait_for(self, path: Path) -> None:
@@ -220,7 +222,7 @@ def obstacle() -> str:
     """Why a library cannot be made here, found without MindSpore; empty where nothing is in the way."""
     try:
         _tools()
-    except ReaderError as error:
+    except LibraryError as error:
         return str(error)
     return ""
 
@@ -259,24 +261,15 @@ def _tools() -> tuple[list[str], str]:
     """The compiler, and the folder of Python's headers.
 
     Raises:
-        ReaderError: something is missing, or the library is not wanted.
+        LibraryError: something is missing, or the library is not wanted.
     """
     if os.environ.get(SWITCH) == "0":
-        raise ReaderError(f"{SWITCH} is 0")
-    if sys.platform != "linux":
-        raise ReaderError(f"it is made for Linux alone, this is {sys.platform}")
+        raise LibraryError(f"{SWITCH} is 0")
+    compiler = find_compiler(CXX)
     headers = sysconfig.get_paths()["include"]
     if not Path(headers, "Python.h").exists():
-        raise ReaderError(f"there is no Python.h in {headers}; Python's headers are a package of their own")
-    return _compiler(), headers
-
-
-def _compiler() -> list[str]:
-    asked = os.environ.get("CXX", "").split()
-    for command in [asked] if asked else [["c++"], ["g++"], ["clang++"]]:
-        if shutil.which(command[0]):
-            return command
-    raise ReaderError(f"there is no C++ compiler: {asked[0] if asked else 'c++, g++, clang++'} not found")
+        raise LibraryError(f"there is no Python.h in {headers}; Python's headers are a package of their own")
+    return compiler, headers
 
 
 def _mark(path: Path) -> Path:
@@ -328,8 +321,8 @@ def _start(path: Path, command: list[str]) -> subprocess.Popen[bytes]:
     )
 
 
-def _last_words(path: Path, compiler: subprocess.Popen[bytes]) -> str:
+def _last_words(path: Path, status: int) -> str:
     with contextlib.suppress(OSError):
         if told := path.with_suffix(".log").read_text(encoding="utf-8", errors="replace").strip():
             return told[-500:]
-    return f"it wrote nothing and ended with {compiler.returncode}"
+    return f"it wrote nothing and ended with {status}"
