@@ -14,6 +14,10 @@ from tinyms_core.cli.bench.disturbance import Disturbance, Watch
 WARM_UP: Final = 3
 # Fewer rounds than this count in no case, however long a step takes.
 FEWEST_ROUNDS: Final = 3
+# Threads of libraries spin for some milliseconds after their work and would take processors from the next contestant:
+# libgomp's took 6 ms of processor time where it was measured. The pause is busy, as a training program is: a processor
+# that slept needs time to wake.
+PAUSE_SECONDS: Final = 0.02
 # How sure an interval is to hold the median that many rounds would have.
 CONFIDENCE: Final = 0.95
 
