@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +43,7 @@ class Batch:
     tensor_chunks: Integers
     shapes: tuple[tuple[int, ...], ...] = ()
 
-    @property
+    @cached_property
     def elements(self) -> int:
         """Elements of all tensors together."""
         return int(self.sizes.sum())

@@ -1,5 +1,8 @@
-// Where tensors lie and of what they are, asked of MindSpore's own classes in one call for all of them. Asked from
-// Python, one property of one tensor after the other, the answers cost more than the arithmetic of a small tensor.
+// Where tensors lie and of what they are, asked of MindSpore's own classes in one call for all of them: a module for
+// Python. Asked one property of one tensor after the other, the answers cost more than the arithmetic of a small tensor.
+#include <Python.h>
+
+#include <algorithm>
 #include <cstdint>
 
 #include "include/utils/tensor_py.h"
@@ -49,37 +52,107 @@ bool address_of(const mindspore::tensor::Tensor &tensor, int64_t *address) {
   return true;
 }
 
+// The memory of an array that Python gave.
+class Array {
+ public:
+  ~Array() {
+    if (held_) PyBuffer_Release(&view_);
+  }
+
+  // Whether it has room for so many numbers; if not, an exception is set.
+  bool open(PyObject *object, Py_ssize_t numbers) {
+    held_ = PyObject_GetBuffer(object, &view_, PyBUF_CONTIG) == 0;
+    if (!held_) return false;
+    if (view_.len >= numbers * static_cast<Py_ssize_t>(sizeof(int64_t))) return true;
+    PyErr_Format(PyExc_ValueError, "the array must have room for %zd numbers of 8 bytes", numbers);
+    return false;
+  }
+
+  int64_t *numbers() const { return static_cast<int64_t *>(view_.buf); }
+  int64_t *end() const { return numbers() + view_.len / static_cast<Py_ssize_t>(sizeof(int64_t)); }
+
+ private:
+  Py_buffer view_;
+  bool held_ = false;
+};
+
+// How many tensors there are; -1 with an exception where it is no list or tuple, or the arguments are too few.
+Py_ssize_t count_of(PyObject *const *arguments, Py_ssize_t given, Py_ssize_t wanted) {
+  if (given == wanted && (PyList_Check(arguments[0]) || PyTuple_Check(arguments[0]))) {
+    return PySequence_Fast_GET_SIZE(arguments[0]);
+  }
+  PyErr_SetString(PyExc_TypeError, "the arguments are a list or tuple of tensors, and arrays of int64");
+  return -1;
+}
+
+// addresses(tensors, found): writes where they are; whether all of them have memory.
+PyObject *addresses(PyObject *, PyObject *const *arguments, Py_ssize_t given) {
+  const Py_ssize_t count = count_of(arguments, given, 2);
+  Array found;
+  if (count < 0 || !found.open(arguments[1], count)) return nullptr;
+  for (Py_ssize_t i = 0; i < count; i++) {
+    const auto tensor = tensor_at(arguments[0], i);
+    if (tensor == nullptr || !address_of(*tensor, found.numbers() + i)) Py_RETURN_FALSE;
+  }
+  Py_RETURN_TRUE;
+}
+
+// dense(tensors, shapes, found): writes where they are, and returns their kinds; None where one is no contiguous tensor
+// of floating-point numbers of its shape, of which each is written as its rank and then its dimensions.
+PyObject *dense(PyObject *, PyObject *const *arguments, Py_ssize_t given) {
+  const Py_ssize_t count = count_of(arguments, given, 3);
+  Array shapes, found;
+  if (count < 0 || !shapes.open(arguments[1], count) || !found.open(arguments[2], count)) return nullptr;
+  PyObject *kinds = PyBytes_FromStringAndSize(nullptr, count);
+  if (kinds == nullptr) return nullptr;
+  const int64_t *expected = shapes.numbers();
+  Py_ssize_t i = 0;
+  for (; i < count; i++) {
+    const auto tensor = tensor_at(arguments[0], i);
+    if (tensor == nullptr) break;
+    const auto &shape = tensor->shape();
+    const int64_t rank = static_cast<int64_t>(shape.size());
+    if (expected == shapes.end() || *expected++ != rank || shapes.end() - expected < rank) break;
+    if (!std::equal(shape.begin(), shape.end(), expected)) break;
+    expected += rank;
+    const Kind kind = kind_of(tensor->data_type());
+    PyBytes_AS_STRING(kinds)[i] = kind;
+    if (kind == OTHER || !tensor->is_contiguous() || !address_of(*tensor, found.numbers() + i)) break;
+  }
+  if (i == count) return kinds;
+  Py_DECREF(kinds);
+  Py_RETURN_NONE;
+}
+
+// element((tensor,), index): one of its numbers; None where it is no contiguous tensor of float32 or float64 that has it.
+PyObject *element(PyObject *, PyObject *const *arguments, Py_ssize_t given) {
+  const Py_ssize_t count = count_of(arguments, given, 2);
+  const Py_ssize_t index = count < 0 ? -1 : PyLong_AsSsize_t(arguments[1]);
+  if (PyErr_Occurred()) return nullptr;
+  const auto tensor = tensor_at(arguments[0], 0);
+  int64_t address = 0;
+  if (tensor == nullptr || !tensor->is_contiguous() || !address_of(*tensor, &address)) Py_RETURN_NONE;
+  if (index < 0 || index >= static_cast<Py_ssize_t>(tensor->DataSize())) Py_RETURN_NONE;
+  switch (kind_of(tensor->data_type())) {
+    case FLOAT32:
+      return PyFloat_FromDouble(reinterpret_cast<const float *>(address)[index]);
+    case FLOAT64:
+      return PyFloat_FromDouble(reinterpret_cast<const double *>(address)[index]);
+    default:
+      Py_RETURN_NONE;
+  }
+}
+
+#define FAST(function) reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function))
+
+PyMethodDef METHODS[] = {{"addresses", FAST(addresses), METH_FASTCALL, nullptr},
+                         {"dense", FAST(dense), METH_FASTCALL, nullptr},
+                         {"element", FAST(element), METH_FASTCALL, nullptr},
+                         {nullptr, nullptr, 0, nullptr}};
+
+PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "tinyms_tensor_reader", nullptr, 0, METHODS, nullptr, nullptr, nullptr,
+                      nullptr};
+
 }  // namespace
 
-extern "C" {
-
-// The addresses of a list of tensors; how many were found before the first that has none.
-__attribute__((visibility("default"))) int64_t tinyms_addresses(PyObject *tensors, int64_t *addresses) {
-  const Py_ssize_t count = PySequence_Fast_GET_SIZE(tensors);
-  for (Py_ssize_t i = 0; i < count; i++) {
-    const auto tensor = tensor_at(tensors, i);
-    if (tensor == nullptr || !address_of(*tensor, addresses + i)) return i;
-  }
-  return count;
-}
-
-// Addresses and kinds of a list or tuple of contiguous floating-point tensors of given shapes, of which each is
-// written as its rank and then its dimensions; how many were found before the first that is no such tensor.
-__attribute__((visibility("default"))) int64_t tinyms_dense(PyObject *tensors, const int64_t *shapes,
-                                                            int64_t *addresses, int8_t *kinds) {
-  const Py_ssize_t count = PySequence_Fast_GET_SIZE(tensors);
-  for (Py_ssize_t i = 0; i < count; i++) {
-    const auto tensor = tensor_at(tensors, i);
-    if (tensor == nullptr) return i;
-    const auto &shape = tensor->shape();
-    const int64_t rank = *shapes++;
-    if (static_cast<int64_t>(shape.size()) != rank) return i;
-    for (const auto dimension : shape) {
-      if (dimension != *shapes++) return i;
-    }
-    kinds[i] = kind_of(tensor->data_type());
-    if (kinds[i] == OTHER || !tensor->is_contiguous() || !address_of(*tensor, addresses + i)) return i;
-  }
-  return count;
-}
-}
+PyMODINIT_FUNC PyInit_tinyms_tensor_reader() { return PyModuleDef_Init(&MODULE); }

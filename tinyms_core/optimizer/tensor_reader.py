@@ -8,7 +8,6 @@ finds the library.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import hashlib
 import os
 import shutil
@@ -18,6 +17,8 @@ import sysconfig
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from importlib.machinery import ExtensionFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,6 +37,7 @@ SWITCH: Final = "TINYMS_OPTIM_TENSOR_READER"
 LIBRARY_STEM: Final = "tensor_reader_"
 """How the names of the library's files begin."""
 
+_MODULE: Final = "tinyms_tensor_reader"
 # Addresses that a process asks Python for before it is worth while to compile: some tenths of a second.
 _WORTH_WHILE: Final = 200_000
 _SECONDS: Final = 300
@@ -60,17 +62,13 @@ class TensorReader:
     """
 
     def __init__(self, path: Path) -> None:
+        loader = ExtensionFileLoader(_MODULE, str(path))
         try:
-            # The library calls Python, so its caller keeps the interpreter's lock.
-            library = ctypes.PyDLL(str(path))
-        except OSError as error:
+            module = module_from_spec(spec_from_loader(_MODULE, loader))  # type: ignore[arg-type]
+            loader.exec_module(module)
+        except ImportError as error:
             raise LibraryError(f"the compiled library {str(path)!r} cannot be loaded: {error}") from error
-        self._addresses = library.tinyms_addresses
-        self._addresses.argtypes = (ctypes.py_object, ctypes.c_void_p)
-        self._addresses.restype = ctypes.c_int64
-        self._dense = library.tinyms_dense
-        self._dense.argtypes = (ctypes.py_object, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-        self._dense.restype = ctypes.c_int64
+        self._addresses, self._dense, self._element = module.addresses, module.dense, module.element
         self._prove()
 
     def addresses(self, tensors: Sequence[Tensor]) -> Integers | None:
@@ -83,7 +81,7 @@ class TensorReader:
             The addresses; None where one of the tensors has no memory yet.
         """
         found = np.empty(len(tensors), dtype=np.int64)
-        return found if self._addresses(tensors, found.ctypes.data) == len(tensors) else None
+        return found if self._addresses(tensors, found) else None
 
     def dense(self, tensors: Sequence[Any], shapes: Integers) -> tuple[Integers, bytes] | None:
         """Where tensors lie, and of which dtypes they are.
@@ -96,11 +94,14 @@ class TensorReader:
             Addresses and storage types as `trampoline.KINDS` numbers them; None where one is no contiguous tensor of
             floating-point numbers with that shape.
         """
-        count = len(tensors)
-        found, kinds = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int8)
-        if self._dense(tensors, shapes.ctypes.data, found.ctypes.data, kinds.ctypes.data) != count:
-            return None
-        return found, kinds.tobytes()
+        found = np.empty(len(tensors), dtype=np.int64)
+        kinds = self._dense(tensors, shapes, found)
+        return None if kinds is None else (found, kinds)
+
+    def element(self, tensor: Tensor, index: int) -> float | None:
+        """An element of a tensor of at most one dimension; None where it is none of float32 or float64."""
+        found: float | None = self._element((tensor,), index)
+        return found
 
     def _prove(self) -> None:
         """Compare with what MindSpore itself says of some tensors."""
@@ -120,8 +121,11 @@ class TensorReader:
             self.dense([Tensor([1])], flat_shapes([(1,)])),
             self.dense([1.0], flat_shapes([()])),
             self.addresses([whole, None]),
+            self.element(tensors[4], 0),
+            self.element(tensors[3], 1),
         )
         alike = addresses is not None and found is not None and kinds == bytes((1, 2, 1, 4, 3))
+        alike = alike and (self.element(tensors[2], 3), self.element(tensors[3], 0)) == (7.0, 1.0)
         if alike:
             # What is empty may say any address.
             kept = [index for index, tensor in enumerate(tensors) if tensor.size]
