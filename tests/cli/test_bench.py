@@ -172,7 +172,7 @@ def test_peers_can_be_left_out(run):
 def test_all_is_every_optimizer(run, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "tinyms_core.cli.commands.bench._measure_all", lambda order: (asked.extend(order.names) or [], [])
+        "tinyms_core.cli.commands.bench._measure_all", lambda order, threads: (asked.extend(order.names) or [], [])
     )
     assert run("bench", "--all").exit_code == 0
     # A step of one that is built from a network cannot be timed with tensors alone.
@@ -185,7 +185,7 @@ def test_all_is_every_optimizer(run, monkeypatch):
 def test_threads_are_limited_for_the_run_alone(run, tiny_shapes, monkeypatch):
     from tinyms_core.kernels.threads import thread_count
 
-    monkeypatch.setattr("tinyms_core.cli.commands.bench._limit_peers", lambda threads: None)
+    monkeypatch.setattr("tinyms_core.cli.bench.run.limit_peers", lambda threads: None)
     before = thread_count()
     result = run(
         "bench", "adam", "--shapes", "small", "--steps", "1", "--against", "none", "--threads", "3", "--json", "-"

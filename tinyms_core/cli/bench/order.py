@@ -10,6 +10,24 @@ from tinyms_core.cli.bench.shapes import ShapeSet
 
 
 @dataclass(frozen=True)
+class Row:
+    """A row of the table of steps.
+
+    Attributes:
+        name: the optimizer's name.
+        setting: mode, dtype and preprocessing.
+        shapes: the parameters' shapes.
+    """
+
+    name: str
+    setting: Setting
+    shapes: ShapeSet
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.shapes.name}, {self.setting.mode}, {self.setting.dtype}"
+
+
+@dataclass(frozen=True)
 class Order:
     """The options that say what is timed, and for how long.
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from math import inf
 from typing import Any
+
+import mindspore
 
 from tinyms_core.cli.around import DEFAULT, together
 from tinyms_core.cli.bench.arguments import bench_arguments
 from tinyms_core.cli.bench.numbers import Numbers
+from tinyms_core.cli.bench.order import Order, Row
 from tinyms_core.cli.bench.peers import Peer, find_peers
 from tinyms_core.cli.bench.room import require_room
 from tinyms_core.cli.bench.setting import Setting
@@ -157,6 +161,45 @@ def peers_of(name: str, against: tuple[str, ...], setting: Setting, around: str 
     """
     spec = together(name, around)
     return find_peers(against, optimizer_info(name), spec, bench_arguments(spec), setting)
+
+
+def measure_rows(
+    order: Order, rows: Sequence[Row], began: Callable[[Row], None], finished: Callable[[], None]
+) -> list[Outcome]:
+    """Time rows in this process, one after the other.
+
+    Args:
+        order: What was asked for.
+        rows: The rows.
+        began: Called before each row.
+        finished: Called after each round, those that warm up included.
+
+    Returns:
+        What each took.
+
+    Raises:
+        CommandError: If a row cannot be timed.
+    """
+    peers: dict[tuple[str, Setting], dict[str, Peer]] = {}
+    outcomes = []
+    for row in rows:
+        began(row)
+        key = row.name, row.setting
+        if key not in peers:
+            peers = {key: peers_of(row.name, order.against, row.setting, order.around)}
+        outcomes.append(
+            measure(row.name, row.shapes, order.steps, peers[key], finished, order.around, row.setting, order.limit)
+        )
+    return outcomes
+
+
+def limit_peers(threads: int) -> None:
+    """Let MindSpore and PyTorch use so many threads."""
+    mindspore.set_context(runtime_num_threads=threads)
+    if find_spec("torch") is not None:
+        import torch
+
+        torch.set_num_threads(threads)
 
 
 def measure(

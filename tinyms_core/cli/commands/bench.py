@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +12,7 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from tinyms_core.cli.around import around_option, together
-from tinyms_core.cli.bench.order import Order
+from tinyms_core.cli.bench.order import Order, Row
 from tinyms_core.cli.bench.plots import require_matplotlib
 from tinyms_core.cli.bench.setting import DTYPES, MODES, Setting
 from tinyms_core.cli.bench.shapes import SHAPE_SETS, ShapeSet
@@ -29,7 +28,6 @@ from tinyms_core.registry.specs import OptimizerSpec
 
 if TYPE_CHECKING:
     from tinyms_core.cli.bench.memory import Memory
-    from tinyms_core.cli.bench.peers import Peer
     from tinyms_core.cli.bench.run import Outcome
 
 _ALL: Final = "all"
@@ -188,14 +186,16 @@ def bench(
 
     with thread_limit(threads) if threads else nullcontext():
         if threads:
-            _limit_peers(threads)
+            from tinyms_core.cli.bench.run import limit_peers
+
+            limit_peers(threads)
         report = _new_report({**order.to_dict(), "threads": thread_count(), "centralize": centralize})
         if cold_start:
             results, missed = _time_starts(order, screen), False
         elif scaling:
             results, missed = _time_sizes(order, thread_count(), largest, plots, screen), False
         else:
-            results, missed = _time_steps(order, report["settings"], goals, plots, with_memory, screen)
+            results, missed = _time_steps(order, threads, report["settings"], goals, plots, with_memory, screen)
     if json_file is not None:
         write_json({**report, **results}, json_file)
     if missed:
@@ -229,18 +229,6 @@ def _all_plain() -> list[str]:
     return found
 
 
-def _limit_peers(threads: int) -> None:
-    from importlib.util import find_spec
-
-    import mindspore
-
-    mindspore.set_context(runtime_num_threads=threads)
-    if find_spec("torch") is not None:
-        import torch
-
-        torch.set_num_threads(threads)
-
-
 def _new_report(options: dict[str, Any]) -> dict[str, Any]:
     """What is known before anything is timed: machine, versions, date and options."""
     from datetime import datetime, timezone
@@ -257,6 +245,7 @@ def _new_report(options: dict[str, Any]) -> dict[str, Any]:
 
 def _time_steps(
     order: Order,
+    threads: int | None,
     settings: dict[str, Any],
     goals: Sequence[Goal],
     plots: Path | None,
@@ -267,7 +256,7 @@ def _time_steps(
     from tinyms_core.cli.bench.plots import draw_steps
     from tinyms_core.cli.bench.tables import bench_report
 
-    outcomes, left_out = _measure_all(order)
+    outcomes, left_out = _measure_all(order, threads)
     memory = _measure_memory(order, outcomes) if with_memory else []
     screen.print(bench_report(outcomes, settings, memory))
     for text in left_out:
@@ -287,36 +276,51 @@ def _time_steps(
     return results, missed
 
 
-def _measure_all(order: Order) -> tuple[list[Outcome], list[str]]:
-    """Time all steps; returns also what was left out, and why."""
-    from tinyms_core.cli.bench.run import measure, peers_of
+def _measure_all(order: Order, threads: int | None) -> tuple[list[Outcome], list[str]]:
+    """Time all steps, of several optimizers each in its own process; returns also what was left out, and why."""
+    from tinyms_core.cli.bench.apart import measure_apart
+    from tinyms_core.cli.bench.run import measure_rows
     from tinyms_core.cli.bench.timing import WARM_UP
 
-    outcomes: list[Outcome] = []
-    left_out: list[str] = []
+    rows, left_out = _rows_of(order)
     rounds = WARM_UP + order.steps
-    tasks = []
+    outcomes: list[Outcome] = []
+    with progress_bar() as bar:
+        task = bar.add_task("timing", total=len(rows) * rounds, note="")
+        begun = 0
+
+        def began(row: Row) -> None:
+            nonlocal begun
+            # Some rounds are left out where a step takes long.
+            bar.update(task, note=str(row), completed=begun * rounds)
+            begun += 1
+
+        def finished() -> None:
+            bar.advance(task)
+
+        if len(order.names) == 1:
+            outcomes = measure_rows(order, rows, began, finished)
+        else:
+            for name in order.names:
+                own = [row for row in rows if row.name == name]
+                if own:
+                    outcomes += measure_apart(order, own, threads, began, finished)
+        bar.update(task, completed=len(rows) * rounds)
+    return outcomes, left_out
+
+
+def _rows_of(order: Order) -> tuple[list[Row], list[str]]:
+    """What is timed, and why something is left out."""
+    rows, left_out = [], []
     for name in order.names:
         for setting in order.settings:
             for shapes in order.sets:
                 reason = _too_long(order, setting, shapes)
                 if not reason:
-                    tasks.append((name, setting, shapes))
+                    rows.append(Row(name, setting, shapes))
                 elif reason not in left_out:
                     left_out.append(reason)
-    with progress_bar() as bar:
-        task = bar.add_task("timing", total=len(tasks) * rounds, note="")
-        peers: dict[tuple[str, Setting], dict[str, Peer]] = {}
-        for name, setting, shapes in tasks:
-            bar.update(task, note=f"{name}, {shapes.name}, {setting.mode}, {setting.dtype}")
-            if (name, setting) not in peers:
-                peers = {(name, setting): peers_of(name, order.against, setting, order.around)}
-            advance = partial(bar.advance, task)
-            found = peers[name, setting]
-            outcomes.append(measure(name, shapes, order.steps, found, advance, order.around, setting, order.limit))
-            # Some rounds were left out where a step takes long.
-            bar.update(task, completed=len(outcomes) * rounds)
-    return outcomes, left_out
+    return rows, left_out
 
 
 def _too_long(order: Order, setting: Setting, shapes: ShapeSet) -> str:

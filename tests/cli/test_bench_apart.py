@@ -1,0 +1,53 @@
+"""`bench` of several optimizers: each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tinyms_core.cli.bench.apart import measure_apart
+from tinyms_core.cli.bench.order import Order, Row
+from tinyms_core.cli.bench.setting import Setting
+from tinyms_core.cli.bench.shapes import ShapeSet
+from tinyms_core.cli.bench.timing import WARM_UP
+from tinyms_core.cli.errors import CommandError
+
+SHAPES = ShapeSet("matrices", ((4, 3), (5,)))
+
+
+def ordered(*rows: Row) -> Order:
+    return Order(("adam",), (SHAPES,), (Setting(),), ("mindspore",), "momentum", steps=2, limit=9.0)
+
+
+def measured(*rows: Row, threads: int | None = None, began=lambda row: None, finished=lambda: None):
+    return measure_apart(ordered(*rows), rows, threads, began, finished)
+
+
+class Deadly:
+    """Ends the process that it is sent to."""
+
+    def __reduce__(self):
+        return os._exit, (7,)
+
+
+def test_rows_come_back_and_progress_is_told():
+    told = []
+    rows = [Row("adam", Setting(), SHAPES), Row("adam", Setting(dtype="float16"), SHAPES)]
+    found = measured(*rows, threads=1, began=lambda row: told.append(str(row)), finished=lambda: told.append("round"))
+    rounds = ["round"] * (WARM_UP + 2)
+    assert told == [str(rows[0]), *rounds, str(rows[1]), *rounds]
+    assert [outcome.setting for outcome in found] == [row.setting for row in rows]
+    assert all(len(outcome.times.seconds) == 2 for outcome in found)
+    assert found[0].peers["mindspore"].ratio is not None
+    assert found[0].to_dict()["roofline"]["bytes"] > 0
+
+
+def test_an_error_is_that_of_the_row():
+    with pytest.raises(CommandError, match="vast"):
+        measured(Row("adam", Setting(), ShapeSet("vast", ((2**40,),))))
+
+
+def test_a_process_that_ends_early_is_an_error():
+    with pytest.raises(CommandError, match="the process that timed 'adam' ended with 7"):
+        measured(Row("adam", Setting(), Deadly()))

@@ -1,0 +1,101 @@
+"""Timing optimizers in processes of their own.
+
+What one optimizer leaves behind in a process, compiled graphs and memory in pieces, makes small steps of those that
+come after it several times as slow. So of several each has its own process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any, Final
+
+from tinyms_core.cli.bench.order import Order
+from tinyms_core.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from tinyms_core.cli.bench.order import Row
+    from tinyms_core.cli.bench.run import Outcome
+
+_BEGAN: Final = "began"
+_FINISHED: Final = "finished"
+_DONE: Final = "done"
+_FAILED: Final = "failed"
+
+
+def measure_apart(
+    order: Order, rows: Sequence[Row], threads: int | None, began: Callable[[Row], None], finished: Callable[[], None]
+) -> list[Outcome]:
+    """Time rows in a new process, one after the other.
+
+    Args:
+        order: What was asked for.
+        rows: The rows.
+        threads: Threads of large steps; None for as many as in training.
+        began: Called before each row.
+        finished: Called after each round.
+
+    Returns:
+        What each took; their peers cannot be run once more.
+
+    Raises:
+        CommandError: If a row cannot be timed, or the process ends before its time.
+    """
+    context = get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(sender, order, tuple(rows), threads), daemon=True)
+    process.start()
+    # Otherwise nobody would see that the process has ended.
+    sender.close()
+    try:
+        while True:
+            try:
+                word, content = receiver.recv()
+            except EOFError:
+                process.join()
+                raise CommandError(
+                    f"bench: the process that timed {rows[0].name!r} ended with {process.exitcode} before it was done"
+                ) from None
+            if word == _BEGAN:
+                began(rows[content])
+            elif word == _FINISHED:
+                finished()
+            elif word == _FAILED:
+                raise content
+            else:
+                outcomes: list[Outcome] = content
+                return outcomes
+    finally:
+        receiver.close()
+        process.terminate()
+        process.join()
+
+
+def _child(sender: Any, order: Order, rows: Sequence[Row], threads: int | None) -> None:
+    from tinyms_core.cli.bench.run import limit_peers, measure_rows
+    from tinyms_core.kernels.threads import thread_limit
+
+    with thread_limit(threads) if threads else nullcontext():
+        if threads:
+            limit_peers(threads)
+        try:
+            outcomes = measure_rows(
+                order,
+                rows,
+                lambda row: sender.send((_BEGAN, rows.index(row))),
+                lambda: sender.send((_FINISHED, None)),
+            )
+        except Exception as error:
+            # Others than ours may not survive the way.
+            known = error if isinstance(error, CommandError) else CommandError(f"{type(error).__name__}: {error}")
+            sender.send((_FAILED, known))
+        else:
+            sender.send((_DONE, [_without_peers(outcome) for outcome in outcomes]))
+
+
+def _without_peers(outcome: Outcome) -> Outcome:
+    """The same without functions, which cannot be sent."""
+    peers = {kind: replace(time, peer=replace(time.peer, build=None)) for kind, time in outcome.peers.items()}
+    return replace(outcome, arguments=dict(outcome.arguments), peers=peers)
