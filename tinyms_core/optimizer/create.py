@@ -10,6 +10,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn
 
 from tinyms_core.optimizer.base import Optimizer
+from tinyms_core.optimizer.elsewhere import called_here
 from tinyms_core.registry import api
 from tinyms_core.registry.specs import Hyperparameter
 from tinyms_core.registry.validation import describe, inside, is_number
@@ -105,7 +106,8 @@ def create_optimizer(
         arguments["learning_rate"] = learning_rate
     unknown = sorted(set(arguments) - set(accepted))
     if unknown:
-        raise TypeError(f"{name}: unknown argument(s) {unknown}; it takes {', '.join(accepted)}")
+        called = called_here(unknown, accepted)
+        raise TypeError(f"{name}: unknown argument(s) {unknown}{called}; it takes {', '.join(accepted)}")
     if "learning_rate" in accepted and learning_rate is None:
         default = accepted["learning_rate"].default
         if default is inspect.Parameter.empty:
