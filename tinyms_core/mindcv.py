@@ -123,9 +123,9 @@ def create_optimizer(
 
     Example:
         >>> from mindspore import nn
-        >>> optimizer = create_optimizer(nn.Dense(4, 2), opt="momentum", lr=0.1, momentum=0.9, nesterov=True)
-        >>> optimizer.use_nesterov
-        True
+        >>> optimizer = create_optimizer(nn.Dense(4, 2), opt="sgd", lr=[0.1, 0.05], momentum=0.9, nesterov=True)
+        >>> type(optimizer).__name__, optimizer.rate_limit
+        ('SGD', 2)
     """
     chosen = _chosen(opt)
     shared = {
