@@ -72,4 +72,4 @@ def test_the_quick_start_is_as_it_is_written(environment, run, tmp_path):
     assert "wₜ = wₜ₋₁ - η λ wₜ₋₁" in info
     assert "tinyms-train/loss-curves.png" in trained
     assert (tmp_path / "tinyms-train" / "loss-curves.png").is_file()
-    assert [line.split()[0] for line in program.splitlines()] == ["0", "50", "100"]
+    assert [line.split()[0] for line in program.splitlines()] == ["0", "100", "200"]
