@@ -159,6 +159,18 @@ def test_group_dicts_are_not_filtered():
         create_optimizer(groups, "sgd", layer_decay=0.5)
 
 
+def test_what_is_required_is_named():
+    with pytest.raises(TypeError, match=r"^momentum: 'momentum' is required; it has no default$"):
+        tinyms_core.create_optimizer("momentum", Net(), learning_rate=0.1)
+    with pytest.raises(TypeError, match=r"^lamb: 'learning_rate' is required; it has no default$"):
+        tinyms_core.create_optimizer("lamb", Net())
+
+
+def test_a_network_in_the_place_of_parameters_is_told_where_it_belongs():
+    with pytest.raises(TypeError, match=r"got the network Net; give its trainable_params\(\), or the network to"):
+        tinyms_core.get_optimizer("adam")(Net())
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "hint"),
     [

@@ -108,10 +108,13 @@ def create_optimizer(
     if unknown:
         called = called_here(unknown, accepted)
         raise TypeError(f"{name}: unknown argument(s) {unknown}{called}; it takes {', '.join(accepted)}")
-    if "learning_rate" in accepted and learning_rate is None:
-        default = accepted["learning_rate"].default
-        if default is inspect.Parameter.empty:
-            raise TypeError(f"{name}: 'learning_rate' is required; it has no default")
+    for key, parameter in accepted.items():
+        required = parameter.default is parameter.empty and parameter.kind not in (
+            parameter.VAR_POSITIONAL,
+            parameter.VAR_KEYWORD,
+        )
+        if required and key not in arguments and key != "weight_decay":
+            raise TypeError(f"{name}: {key!r} is required; it has no default")
     consumes_network = api.optimizer_info(name).capabilities.consumes_network
     if consumes_network:
         _refuse_groups(name, decay_bias_and_norm=decay_bias_and_norm, layer_decay=layer_decay)
