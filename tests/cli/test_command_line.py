@@ -41,7 +41,6 @@ def test_every_command_has_json_a_traceback_and_examples(name):
     options = {option for parameter in command.params for option in parameter.opts}
     assert {"--json", "--traceback"} <= options
     assert examples(command)
-    assert command.short_help, "a line of its own for the list of commands"
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.help or parameter.show_default, f"{name} {parameter.opts} says nothing of itself"

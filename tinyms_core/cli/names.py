@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 from click.shell_completion import CompletionItem
@@ -11,8 +11,14 @@ from click.shell_completion import CompletionItem
 from tinyms_core.registry.api import list_optimizers, optimizer_info
 from tinyms_core.registry.errors import TinymsOptimError
 
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[str]
+else:
+    # Generic in newer versions of click alone.
+    _ParamType = click.ParamType
 
-class OptimizerName(click.ParamType[str]):
+
+class OptimizerName(_ParamType):
     """The name of an optimizer, as the registry takes it; the registry is asked when the command runs."""
 
     name = "optimizer"
