@@ -157,9 +157,13 @@ def test_what_is_wrong_is_named(arguments, error, message):
         (Parameter(Tensor([1.0]), name="w"), TypeError, "must be a network or a list"),
         ([1.0], TypeError, r"net_or_params\[0\] must be a Parameter"),
         ([Parameter(Tensor([1.0]), name="w")] * 2, ValueError, "2 parameters have the name 'w'"),
-        (nn.ReLU(), ValueError, "has no trainable parameters"),
     ],
 )
 def test_what_is_no_list_of_parameters_is_refused(given, error, message):
     with pytest.raises(error, match=message):
         parameter_groups(given)
+
+
+def test_a_network_without_parameters_is_refused():
+    with pytest.raises(ValueError, match="the network ReLU has no trainable parameters"):
+        parameter_groups(nn.ReLU())
