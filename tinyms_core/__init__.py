@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tinyms_core.optimizer.checkpoint import save_checkpoint
     from tinyms_core.optimizer.create import create_optimizer
     from tinyms_core.optimizer.errors import InvalidGroupError
+    from tinyms_core.optimizer.listed_rates import listed_rates
+    from tinyms_core.optimizer.parameter_groups import parameter_groups
     from tinyms_core.optimizer.wrapping import WrappingOptimizer
     from tinyms_core.registry.api import (
         get_optimizer,
@@ -75,9 +77,11 @@ _HOMES = {
     "get_optimizer": "registry.api",
     "hookimpl": "registry.hooks",
     "list_optimizers": "registry.api",
+    "listed_rates": "optimizer.listed_rates",
     "math": "kernels",
     "on_arrays": "kernels.on_arrays",
     "optimizer_info": "registry.api",
+    "parameter_groups": "optimizer.parameter_groups",
     "refresh": "registry.api",
     "register": "registry.api",
     "rule": "kernels.rule",
@@ -111,9 +115,11 @@ __all__ = [
     "get_optimizer",
     "hookimpl",
     "list_optimizers",
+    "listed_rates",
     "math",
     "on_arrays",
     "optimizer_info",
+    "parameter_groups",
     "refresh",
     "register",
     "rule",

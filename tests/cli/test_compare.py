@@ -206,6 +206,13 @@ def test_a_comparison_gives_tables_pictures_a_page_and_data(run, tmp_path):
     assert "data:image/png;base64," in page
     assert page.count("<tr>") == 3
     assert "$" not in page, "every place of the template is filled"
+    assert "://" not in page, "it needs no other file"
+    assert page.count("src=") == page.count('src="data:image/png;base64,') == 1
+
+
+def test_a_rate_that_is_given_twice_is_one_row():
+    entries = plan(["adam", "lion"], [0.1, 0.1, 0.10000001], {})
+    assert [entry.label for entry in entries] == ["adam 0.1", "adam 0.10000001", "lion 0.1", "lion 0.10000001"]
 
 
 def test_what_is_built_around_another_is_refused(run, tmp_path):

@@ -40,7 +40,16 @@ def test_list_says_when_nothing_matches(run):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["list"], ["info", "adam"], ["doctor"], ["train", "--help"], ["new", "--help"]]
+    "arguments",
+    [
+        ["--help"],
+        ["list"],
+        ["info", "adam"],
+        ["doctor"],
+        ["train", "--help"],
+        ["new", "--help"],
+        ["completion", "bash"],
+    ],
 )
 def test_light_commands_import_neither_mindspore_nor_numba(arguments):
     script = f"""

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.documentation.migration import PAGE as MIGRATION
+from tests.documentation.migration import migration_page
 from tinyms_core.conformance import list_checks
 from tinyms_core.registry import CONTRACT_VERSION, OptimizerSpec, UnknownOptimizerError, kernels_for, optimizer_info
 
@@ -182,7 +184,7 @@ def readme() -> str:
     return text
 
 
-PAGES = {DOCS / "reference" / "conformance.md": checks_page, README: readme}
+PAGES = {DOCS / "reference" / "conformance.md": checks_page, README: readme, MIGRATION: migration_page}
 
 if __name__ == "__main__":
     for path, page in PAGES.items():

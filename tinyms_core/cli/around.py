@@ -7,13 +7,19 @@ from typing import Final
 import click
 
 from tinyms_core.cli.errors import CommandError
+from tinyms_core.cli.names import OPTIMIZER
 from tinyms_core.registry.api import optimizer_info
 from tinyms_core.registry.specs import OptimizerSpec
 
 DEFAULT: Final = "momentum"
 
 around_option = click.option(
-    "--around", metavar="NAME", default=DEFAULT, show_default=True, help="What an optimizer like lars is built around."
+    "--around",
+    metavar="NAME",
+    type=OPTIMIZER,
+    default=DEFAULT,
+    show_default=True,
+    help="What an optimizer like lars is built around.",
 )
 
 

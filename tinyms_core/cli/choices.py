@@ -7,6 +7,23 @@ from collections.abc import Callable, Sequence
 import click
 
 Callback = Callable[[click.Context, click.Parameter, tuple[str, ...]], tuple[str, ...]]
+Complete = Callable[[click.Context, click.Parameter, str], list[str]]
+
+
+def completions(known: Sequence[str], *more: str) -> Complete:
+    """Make what completes the last name of a list with commas.
+
+    Args:
+        known: The names that are allowed.
+        more: Words that are allowed as well.
+    """
+
+    def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+        before, comma, last = incomplete.rpartition(",")
+        there = before.split(",")
+        return [f"{before}{comma}{name}" for name in (*known, *more) if name.startswith(last) and name not in there]
+
+    return complete
 
 
 def choices(known: Sequence[str], *, every: str = "", nothing: str = "") -> Callback:

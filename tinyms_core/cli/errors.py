@@ -30,25 +30,21 @@ class CommandError(Exception):
 
 
 class Command(click.Command):
-    """A command with ``--traceback``, so that the option may stand where the user thinks of it: at the end."""
+    """A command with ``--traceback``, so that the option may stand where the user thinks of it: also at the end."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.params.append(
-            click.Option(
-                ["--traceback"],
-                is_flag=True,
-                expose_value=False,
-                callback=_remember_traceback,
-                help="Show where an error arose.",
-            )
-        )
+        self.params.append(_traceback_option())
 
 
 class Group(click.Group):
     """The group of all commands; turns errors into messages and exit statuses."""
 
     command_class = Command
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.params.append(_traceback_option())
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command.
@@ -78,8 +74,19 @@ class Group(click.Group):
                 ctx.exit(ExitStatus.ERROR if known else ExitStatus.UNEXPECTED)
 
 
+def _traceback_option() -> click.Option:
+    return click.Option(
+        ["--traceback"],
+        is_flag=True,
+        expose_value=False,
+        callback=_remember_traceback,
+        help="Show where an error arose.",
+    )
+
+
 def _remember_traceback(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-    ctx.meta[_SHOW_TRACEBACK] = value
+    # Before the command or behind it: the context's `meta` is that of both.
+    ctx.meta[_SHOW_TRACEBACK] = value or ctx.meta.get(_SHOW_TRACEBACK, False)
 
 
 def _report(error: Exception, *, with_traceback: bool) -> None:

@@ -10,6 +10,7 @@ from tinyms_core import __version__
 from tinyms_core.cli.commands.bench import bench
 from tinyms_core.cli.commands.check import check
 from tinyms_core.cli.commands.compare import compare
+from tinyms_core.cli.commands.completion import completion
 from tinyms_core.cli.commands.doctor import doctor
 from tinyms_core.cli.commands.info import info
 from tinyms_core.cli.commands.listing import list_command
@@ -36,17 +37,20 @@ def cli() -> None:
       tinyms-optim bench adam --shapes large
       tinyms-optim warmup
       tinyms-optim new my_optimizer
+      tinyms-optim completion bash
 
     \b
     Exit status:
-      0  fine
-      1  a check or a goal failed
-      2  bad usage, or an error that the message explains
-      3  an unexpected error; --traceback shows where
+      0    fine
+      1    a check or a goal failed, a training diverged, a kernel did not compile,
+           or doctor found something to repair
+      2    bad usage, or an error that the message explains
+      3    an unexpected error; --traceback shows where
+      130  interrupted
     """
 
 
-for _command in (list_command, info, check, train, compare, bench, warmup, new, doctor):
+for _command in (list_command, info, check, train, compare, bench, warmup, new, doctor, completion):
     cli.add_command(_command)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tinyms_core.cli.errors import CommandError
+from tinyms_core.cli.narrow import NarrowTable
 
 # Of output that no terminal limits: wide enough that no table is folded.
 _UNLIMITED_WIDTH: Final = 200
@@ -57,37 +60,56 @@ def progress_bar() -> Progress:
 
 def plain_table(title: str = "", *, caption: str = "") -> Table:
     """Return an empty table in the style of all commands."""
-    return Table(title=title or None, caption=caption or None, title_justify="left", caption_justify="left")
+    return NarrowTable(title=title or None, caption=caption or None, title_justify="left", caption_justify="left")
+
+
+def can_write(folder: Path) -> bool:
+    """Whether a file can be made in a folder; one is made, and is gone afterwards.
+
+    Permissions alone do not say it: of a medium that is full, or for a user who may do everything.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def _check_json_file(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is None or value == STANDARD_OUTPUT:
+        return value
+    path = Path(value)
+    # Without a FILE the option takes the next word for one, as in `info --json adam`.
+    if path.suffix != ".json" and path.name == value:
+        raise click.BadParameter(
+            f"{value!r} does not end in .json; put --json last, write --json=-, or name a file such as results.json",
+            param=parameter,
+        )
     # Found out before minutes of work, not after.
-    if value and value != STANDARD_OUTPUT:
-        folder = Path(value).absolute().parent
-        if not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise click.BadParameter(f"{str(folder)!r} is not a folder that can be written to", param=parameter)
+    if not can_write(path.absolute().parent):
+        raise click.BadParameter(f"{str(path.absolute().parent)!r} is not a folder that can be written to")
     return value
 
 
 json_file_option = click.option(
     "--json",
     "json_file",
-    metavar="FILE",
+    metavar="[FILE]",
+    is_flag=False,
+    flag_value=STANDARD_OUTPUT,
     type=click.Path(dir_okay=False, writable=True, allow_dash=True),
     callback=_check_json_file,
-    help="Write the results as JSON; - for standard output.",
+    help="Write the results as JSON to FILE.json; to standard output without one, or with -.",
 )
-
-json_flag_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 
 def print_json(data: Any) -> None:
     """Print data as JSON on standard output."""
-    click.echo(json.dumps(data, indent=2))
+    click.echo(_text(data))
 
 
-def write_json(data: Mapping[str, Any], json_file: str) -> None:
-    """Write results as JSON.
+def write_json(data: Any, json_file: str) -> None:
+    """Write results as JSON; infinities and NaN, which JSON has no words for, as null.
 
     Args:
         data: The results.
@@ -100,6 +122,18 @@ def write_json(data: Mapping[str, Any], json_file: str) -> None:
         print_json(data)
         return
     try:
-        Path(json_file).write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+        Path(json_file).write_text(_text(data) + "\n", encoding="utf-8")
     except OSError as error:
         raise CommandError(f"--json: {json_file!r} cannot be written: {error.strerror}") from error
+
+
+def _text(data: Any) -> str:
+    return json.dumps(_finite(data), indent=2, allow_nan=False)
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +10,8 @@ from typing import Any, Final
 import click
 
 from tinyms_core.cli.errors import CommandError
+from tinyms_core.cli.output import can_write
+from tinyms_core.registry.specs import OptimizerSpec
 
 _EXTRAS: Final = {"sklearn": "scikit-learn", "matplotlib": "matplotlib"}
 _WORDS: Final = {"true": True, "false": False}
@@ -28,6 +31,22 @@ def numbers(_: click.Context, parameter: click.Parameter, values: tuple[str, ...
     return found
 
 
+def require_hyperparameters(given: Iterable[str], specs: Mapping[str, OptimizerSpec]) -> None:
+    """Refuse a hyperparameter that no optimizer has.
+
+    Args:
+        given: The names of hyperparameters.
+        specs: The optimizers, by name.
+
+    Raises:
+        CommandError: If one is unknown; the message says what there is.
+    """
+    for key in given:
+        if not any(key in spec.defaults for spec in specs.values()):
+            there = "; ".join(f"{name} has {', '.join(spec.defaults)}" for name, spec in specs.items())
+            raise CommandError(f"--set: none of {', '.join(specs)} has a hyperparameter {key!r}: {there}")
+
+
 def require_extras(command: str) -> None:
     """Refuse to begin without the libraries of the extra ``train``.
 
@@ -40,15 +59,18 @@ def require_extras(command: str) -> None:
 
 
 def make_folder(folder: Path, option: str = "--output") -> Path:
-    """Make the folder of an option, where it is missing.
+    """Make the folder of an option, where it is missing, and see that files can be made in it.
 
     Raises:
-        CommandError: If it cannot be made.
+        CommandError: If it cannot be made, or not be written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CommandError(f"{option}: the folder {str(folder)!r} cannot be made: {error.strerror}") from error
+    if not can_write(folder):
+        # Found out before minutes of work, not after.
+        raise CommandError(f"{option}: {str(folder)!r} is a folder that no file can be written to; name another")
     return folder
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn
 
 from tinyms_core.optimizer.base import Optimizer
+from tinyms_core.optimizer.elsewhere import called_here
 from tinyms_core.registry import api
 from tinyms_core.registry.specs import Hyperparameter
 from tinyms_core.registry.validation import describe, inside, is_number
@@ -105,11 +106,15 @@ def create_optimizer(
         arguments["learning_rate"] = learning_rate
     unknown = sorted(set(arguments) - set(accepted))
     if unknown:
-        raise TypeError(f"{name}: unknown argument(s) {unknown}; it takes {', '.join(accepted)}")
-    if "learning_rate" in accepted and learning_rate is None:
-        default = accepted["learning_rate"].default
-        if default is inspect.Parameter.empty:
-            raise TypeError(f"{name}: 'learning_rate' is required; it has no default")
+        called = called_here(unknown, accepted)
+        raise TypeError(f"{name}: unknown argument(s) {unknown}{called}; it takes {', '.join(accepted)}")
+    for key, parameter in accepted.items():
+        required = parameter.default is parameter.empty and parameter.kind not in (
+            parameter.VAR_POSITIONAL,
+            parameter.VAR_KEYWORD,
+        )
+        if required and key not in arguments and key != "weight_decay":
+            raise TypeError(f"{name}: {key!r} is required; it has no default")
     consumes_network = api.optimizer_info(name).capabilities.consumes_network
     if consumes_network:
         _refuse_groups(name, decay_bias_and_norm=decay_bias_and_norm, layer_decay=layer_decay)

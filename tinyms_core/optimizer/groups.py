@@ -167,6 +167,11 @@ def _active(decay: float | nn.Cell) -> bool:
 def _read(owner: str, name: str, params: Any) -> list[Any]:
     if params is None:
         raise ValueError(f"{owner}: '{name}' must be an iterable of Parameters or of group dicts, got None")
+    if isinstance(params, nn.Cell):
+        raise TypeError(
+            f"{owner}: '{name}' must be an iterable of Parameters or of group dicts, got the network "
+            f"{type(params).__name__}; give its trainable_params(), or the network to tinyms_core.create_optimizer"
+        )
     if isinstance(params, Parameter | Mapping | str) or not isinstance(params, Iterable):
         raise TypeError(
             f"{owner}: '{name}' must be an iterable of Parameters or of group dicts, got {describe(params)}; "

@@ -44,7 +44,7 @@ def absence_error(asked: AskedName, plugins: Sequence[Plugin], catalog: Catalog)
     else:
         suggestions = _close_names(asked, catalog)
         close = " or ".join(map(repr, suggestions))
-        why = f"did you mean {close}?" if close else "list_optimizers() gives the names that are installed."
+        why = f"did you mean {close}?" if close else "list_optimizers(), or `tinyms-optim list`, gives the names."
     return UnknownOptimizerError(f"unknown optimizer {asked.text!r}: {why}", name=asked.text, suggestions=suggestions)
 
 

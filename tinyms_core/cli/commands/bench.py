@@ -18,8 +18,9 @@ from tinyms_core.cli.bench.setting import DTYPES, MODES, Setting
 from tinyms_core.cli.bench.shapes import SHAPE_SETS, ShapeSet
 from tinyms_core.cli.bench.sizes import LARGEST, SMALLEST, sizes, thread_counts
 from tinyms_core.cli.bench.thresholds import Goal, goals_report, judge, read_goals
-from tinyms_core.cli.choices import choices
+from tinyms_core.cli.choices import choices, completions
 from tinyms_core.cli.errors import Command, CommandError, ExitStatus
+from tinyms_core.cli.names import OPTIMIZER
 from tinyms_core.cli.output import json_file_option, progress_bar, tables_console, write_json
 from tinyms_core.cli.training_options import make_folder
 from tinyms_core.cli.versions import versions
@@ -38,14 +39,15 @@ _DEFAULT_SHAPES: Final = ("large", "small")
 MOST_TRACED: Final = 1000
 
 
-@click.command(cls=Command)
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.command(cls=Command, short_help="Time a step, beside other libraries and the memory.")
+@click.argument("names", metavar="[NAME]...", nargs=-1, type=OPTIMIZER)
 @click.option("--all", "every", is_flag=True, help="Every optimizer that is built from parameters, as without a NAME.")
 @click.option(
     "--shapes",
     "set_names",
     metavar="SET",
     callback=choices(tuple(SHAPE_SETS), every=_ALL),
+    shell_complete=completions(tuple(SHAPE_SETS), _ALL),
     multiple=True,
     default=_DEFAULT_SHAPES,
     show_default=True,
@@ -55,6 +57,7 @@ MOST_TRACED: Final = 1000
     "--against",
     metavar="PEERS",
     callback=choices(_PEERS, nothing=_NONE),
+    shell_complete=completions(_PEERS, _NONE),
     multiple=True,
     default=_PEERS,
     show_default=True,
@@ -65,6 +68,7 @@ MOST_TRACED: Final = 1000
     "modes",
     metavar="MODE",
     callback=choices(MODES),
+    shell_complete=completions(MODES),
     multiple=True,
     default=MODES[:1],
     show_default=True,
@@ -75,6 +79,7 @@ MOST_TRACED: Final = 1000
     "dtypes",
     metavar="DTYPE",
     callback=choices(DTYPES),
+    shell_complete=completions(DTYPES),
     multiple=True,
     default=DTYPES[:1],
     show_default=True,

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from tinyms_core.cli.errors import Command, CommandError, ExitStatus
 from tinyms_core.cli.foreign import check_foreign, peer_option
+from tinyms_core.cli.names import OPTIMIZER
 from tinyms_core.cli.output import json_file_option, plain_table, progress_bar, tables_console, write_json
 from tinyms_core.registry.api import list_optimizers, optimizer_info
 from tinyms_core.registry.specs import DTYPES, MODES
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 _WILDCARDS: Final = "*?["
 
 
-@click.command(cls=Command)
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.command(cls=Command, short_help="Hold optimizers to the contract, point by point.")
+@click.argument("names", metavar="[NAME]...", nargs=-1, type=OPTIMIZER)
 @click.option("--all", "every", is_flag=True, help="Every optimizer that is installed.")
 @click.option(
     "-k", "patterns", metavar="PATTERN", multiple=True, help="Only checks like this, or about it; may be repeated."
@@ -92,7 +93,7 @@ def check(
     Examples:
       tinyms-optim check adam
       tinyms-optim check adam -k group -k "golden_*" --mode graph --dtype float32
-      tinyms-optim check adam -k numbers --expect-failure "tail_shapes-*-float16=denormals are flushed"
+      tinyms-optim check adam -k numbers --expect-failure "tail_shapes-*-float16=rounded twice"
       tinyms-optim check lamb --json lamb.json
       tinyms-optim check --all -k golden
       tinyms-optim check adam --fuzz 500 --seed 7

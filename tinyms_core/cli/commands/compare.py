@@ -11,6 +11,7 @@ import click
 from rich.text import Text
 
 from tinyms_core.cli.errors import Command, CommandError
+from tinyms_core.cli.names import OPTIMIZER
 from tinyms_core.cli.output import json_file_option, progress_bar, tables_console, write_json
 from tinyms_core.cli.training_options import launch_in_turn, make_folder, numbers, require_extras
 from tinyms_core.cli.versions import versions
@@ -24,8 +25,8 @@ _DEFAULT: Final = ("momentum", "adam", "lamb", "thor")
 _TASKS: Final = ("digits", "deep-digits")
 
 
-@click.command(cls=Command)
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.command(cls=Command, short_help="Compare steps and seconds to the same accuracy, tuned alike.")
+@click.argument("names", metavar="[NAME]...", nargs=-1, type=OPTIMIZER)
 @click.option("--task", "tasks", type=click.Choice(_TASKS), multiple=True, help="May be repeated.  [default: all]")
 @click.option("--trials", type=click.IntRange(1), default=24, show_default=True, help="Tried of each optimizer.")
 @click.option("--seeds", type=click.IntRange(1, 1000), default=5, show_default=True, help="Reported trainings.")
@@ -74,7 +75,7 @@ def compare(
     Examples:
       tinyms-optim compare
       tinyms-optim compare adam thor --task digits --trials 12 --seeds 3
-      tinyms-optim compare momentum --task digits --learning-rate 0.05 --learning-rate 0.2 --set momentum=0.9
+      tinyms-optim compare adam lion --task digits --learning-rate 0.001 --learning-rate 0.01
     """
     require_extras("compare")
     asked = list(dict.fromkeys(names)) or list(_DEFAULT)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tinyms_core.cli.errors import Command, ExitStatus
-from tinyms_core.cli.output import console, json_flag_option, plain_table, print_json
+from tinyms_core.cli.output import STANDARD_OUTPUT, console, json_file_option, plain_table, write_json
 from tinyms_core.cli.versions import versions
 from tinyms_core.kernels import trampoline
 from tinyms_core.kernels.backends import unusable
@@ -26,10 +26,10 @@ from tinyms_core.registry.specs import CONTRACT_VERSION
 _TROUBLE = ("broken", "conflict")
 
 
-@click.command(cls=Command)
-@json_flag_option
+@click.command(cls=Command, short_help="Report on this installation, and what to repair.")
+@json_file_option
 @click.pass_context
-def doctor(ctx: click.Context, as_json: bool) -> None:
+def doctor(ctx: click.Context, json_file: str | None) -> None:
     """Report on this installation: versions, contract, plugins and where they are, kernels, switches, threads.
 
     It works whatever plugins are broken, and ends with exit status 1 where something has to be repaired.
@@ -40,9 +40,9 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
       tinyms-optim doctor --json
     """
     report = examine()
-    if as_json:
-        print_json(report)
-    else:
+    if json_file is not None:
+        write_json(report, json_file)
+    if json_file != STANDARD_OUTPUT:
         _print(console(), report)
     ctx.exit(ExitStatus.FINE if report["healthy"] else ExitStatus.FAILED)
 
@@ -95,6 +95,8 @@ def _cache() -> dict[str, Any]:
 
 def _print(screen: Console, report: dict[str, Any]) -> None:
     grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
     for name, version in report["versions"].items():
         grid.add_row(name, Text(version or "not installed", style="" if version else "red"))
     grid.add_row("contract", report["contract"])

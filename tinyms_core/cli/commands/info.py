@@ -9,18 +9,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tinyms_core.cli.docstring import docstring, formulas
 from tinyms_core.cli.errors import Command
-from tinyms_core.cli.output import console, json_flag_option, plain_table, print_json
+from tinyms_core.cli.names import OPTIMIZER
+from tinyms_core.cli.output import STANDARD_OUTPUT, console, json_file_option, plain_table, write_json
+from tinyms_core.cli.plain_math import plain_math
 from tinyms_core.registry.api import optimizer_info
 from tinyms_core.registry.plain import implementation_name
 from tinyms_core.registry.specs import Capabilities, Hyperparameter, OptimizerSpec
 
 
-@click.command(cls=Command)
-@click.argument("name")
-@json_flag_option
-def info(name: str, as_json: bool) -> None:
+@click.command(cls=Command, short_help="Show all that is known of one optimizer.")
+@click.argument("name", type=OPTIMIZER)
+@json_file_option
+def info(name: str, json_file: str | None) -> None:
     """Show what is known of the optimizer NAME, without importing it.
+
+    Formula, paper, hyperparameters with their defaults and ranges, state and its bytes, capabilities, and kernels
+    with their devices. In JSON the formulas are TeX.
 
     \b
     Examples:
@@ -28,31 +34,43 @@ def info(name: str, as_json: bool) -> None:
       tinyms-optim info tinyms-adam:adam --json
     """
     spec = optimizer_info(name)
-    if as_json:
-        print_json({**spec.to_dict(), "state_bytes_per_element": spec.state_bytes_per_element()})
-        return
-    _print_page(console(), spec)
+    found = formulas(docstring(spec))
+    if json_file is not None:
+        page = {**spec.to_dict(), "state_bytes_per_element": spec.state_bytes_per_element(), "formulas": found}
+        write_json(page, json_file)
+    if json_file != STANDARD_OUTPUT:
+        _print_page(console(), spec, found)
 
 
-def _print_page(screen: Console, spec: OptimizerSpec) -> None:
+def _print_page(screen: Console, spec: OptimizerSpec, tex: Iterable[str]) -> None:
     screen.print(Text(spec.name, style="bold"))
     facts = (
         ("summary", spec.summary),
-        ("reference", spec.reference),
+        ("paper", spec.reference),
         ("aliases", ", ".join(spec.aliases)),
         ("distribution", spec.distribution),
         ("class", spec.implementation_name),
         ("contract", spec.contract),
     )
     grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
     for label, value in facts:
         grid.add_row(Text(label), Text(value or "-"))
     screen.print(grid)
     screen.print()
+    screen.print(_formulas(screen, tex))
     screen.print(_hyperparameters(spec))
     screen.print(_state(spec))
     screen.print(_capabilities(spec.capabilities))
     screen.print(_kernels(spec))
+
+
+def _formulas(screen: Console, tex: Iterable[str]) -> Text:
+    """The formulas, one to a line; as TeX where the output has no signs for them."""
+    plain = screen.encoding.lower().startswith("utf")
+    lines = [line for formula in tex for line in (plain_math(formula) if plain else formula.splitlines()) if line]
+    return Text("".join(f"  {line}\n" for line in lines))
 
 
 def _filled(title: str, headings: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
@@ -65,7 +83,10 @@ def _filled(title: str, headings: Iterable[str], rows: Iterable[Iterable[object]
 
 
 def _hyperparameters(spec: OptimizerSpec) -> Table:
-    rows = [(item.name, _default(item), item.interval, item.kind, item.inert) for item in spec.hyperparameters]
+    rows = [
+        (item.name, _default(item), "" if item.kind == "flag" else item.interval, item.kind, item.inert)
+        for item in spec.hyperparameters
+    ]
     return _filled("Hyperparameters", ("name", "default", "range", "kind", "without effect"), rows)
 
 

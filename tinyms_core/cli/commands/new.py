@@ -13,9 +13,10 @@ from tinyms_core.cli.errors import Command, CommandError
 from tinyms_core.cli.new.folder import write_folder
 from tinyms_core.cli.new.names import Names, new_names
 from tinyms_core.cli.new.templates import KINDS, rendered
+from tinyms_core.cli.output import STANDARD_OUTPUT, json_file_option, write_json
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Write a distribution with an optimizer: a place to begin.")
 @click.argument("name")
 @click.option(
     "--kind",
@@ -32,7 +33,8 @@ from tinyms_core.cli.new.templates import KINDS, rendered
     help="Folder to make NAME's folder in.  [default: the current one]",
 )
 @click.option("--author", metavar="TEXT", help="Who holds the copyright.  [default: The NAME developers]")
-def new(name: str, kind: str, output: Path, author: str | None) -> None:
+@json_file_option
+def new(name: str, kind: str, output: Path, author: str | None, json_file: str | None) -> None:
     """Write a distribution for an optimizer NAME, which installs and keeps the contract as it is.
 
     It has a rule or an update, a class, a float64 reference, tables of what arguments may be, tests, a licence, and
@@ -42,8 +44,8 @@ def new(name: str, kind: str, output: Path, author: str | None) -> None:
     Kinds:
       elementwise  a rule on one element, such as Adam's; sparse gradients come with it
       layerwise    a rule with norms of whole tensors, such as Lamb's
-      custom       an update of whole tensors, written out, such as AdaFactor's; it begins in numpy, with a declared
-                   need of memory while it steps
+      custom       an update of whole tensors, written out, such as AdaFactor's;
+                   it begins in numpy, with a declared need of memory while it steps
 
     \b
     Examples:
@@ -58,16 +60,23 @@ def new(name: str, kind: str, output: Path, author: str | None) -> None:
     folder = output / names.name
     write_folder(folder, contents)
     module = "update" if kind == "custom" else "rule"
+    following = [
+        f"cd {folder}",
+        'python3 -m pip install -e ".[dev]"',
+        f"tinyms-optim check {names.name}",
+        "python3 -m pytest -k update",
+        f"tinyms-optim bench {names.name}",
+    ]
+    if json_file is not None:
+        report = {"name": names.name, "kind": kind, "folder": str(folder), "files": [str(path) for path in contents]}
+        write_json({**report, "next": following}, json_file)
+    if json_file == STANDARD_OUTPUT:
+        return
     click.echo(
         f"Wrote {len(contents)} files to {folder}. The {module} is in src/{names.package}/optimizer.py;\n"
         "reference.py and contract.py beside it say what is right.\n"
         "\n"
-        "Next:\n"
-        f"  cd {folder}\n"
-        '  python3 -m pip install -e ".[dev]"\n'
-        f"  tinyms-optim check {names.name}\n"
-        "  python3 -m pytest -k update\n"
-        f"  tinyms-optim bench {names.name}"
+        "Next:\n" + "\n".join(f"  {command}" for command in following)
     )
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from tinyms_core.cli.around import around_option, together
 from tinyms_core.cli.errors import Command, ExitStatus
+from tinyms_core.cli.names import OPTIMIZER
 from tinyms_core.cli.output import json_file_option, progress_bar, tables_console, write_json
 from tinyms_core.cli.train.configuration import Configuration, configure
 from tinyms_core.cli.training_options import launch_in_turn, make_folder, numbers, require_extras
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
 _DEFAULT_OPTIMIZER: Final = "adam"
 
 
-@click.command(cls=Command)
-@click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option("--optimizer", "more", metavar="NAME", multiple=True, help="One more optimizer; may be repeated.")
+@click.command(cls=Command, short_help="Train a small network on real handwritten digits.")
+@click.argument("names", metavar="[NAME]...", nargs=-1, type=OPTIMIZER)
+@click.option(
+    "--optimizer", "more", metavar="NAME", type=OPTIMIZER, multiple=True, help="One more optimizer; may be repeated."
+)
 @click.option("--mode", type=click.Choice(["graph", "pynative"]), default="pynative", show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of weights, order and moves.")
 @click.option("--epochs", type=click.IntRange(min=1), default=12, show_default=True)

@@ -12,10 +12,11 @@ from rich.text import Text
 
 from tinyms_core.cli.around import around_option
 from tinyms_core.cli.bench.setting import DTYPES
-from tinyms_core.cli.choices import choices
+from tinyms_core.cli.choices import choices, completions
 from tinyms_core.cli.errors import Command, CommandError, ExitStatus
+from tinyms_core.cli.names import OPTIMIZER
 from tinyms_core.cli.output import json_file_option, plain_table, progress_bar, tables_console, write_json
-from tinyms_core.cli.training_options import numbers
+from tinyms_core.cli.training_options import numbers, require_hyperparameters
 from tinyms_core.cli.versions import versions
 from tinyms_core.registry.api import list_optimizers, optimizer_info
 
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
 _ALL: Final = "all"
 
 
-@click.command(cls=Command)
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.command(cls=Command, short_help="Compile kernels into the cache on disk.")
+@click.argument("names", metavar="[NAME]...", nargs=-1, type=OPTIMIZER)
 @click.option(
     "--dtype",
     "dtypes",
     metavar="DTYPE",
     callback=choices(DTYPES, every=_ALL),
+    shell_complete=completions(DTYPES, _ALL),
     multiple=True,
     default=DTYPES[:1],
     show_default=True,
@@ -68,9 +70,7 @@ def warmup(
     if not asked:
         raise CommandError("no optimizers are installed; install one, such as: pip install tinyms-adam")
     specs = {name: optimizer_info(name) for name in asked}
-    for key in given:
-        if not any(key in spec.defaults for spec in specs.values()):
-            raise CommandError(f"--set: none of {', '.join(asked)} has a hyperparameter {key!r}")
+    require_hyperparameters(given, specs)
     # An optimizer's kernels are for the dtypes that it declares.
     work = [(name, dtype) for name, spec in specs.items() for dtype in dtypes if dtype in spec.capabilities.dtypes]
     skipped = [

@@ -13,8 +13,8 @@ from tinyms_core.cli.compare.spaces import Space, space_of
 from tinyms_core.cli.compare.tasks import Data, Task, load_data
 from tinyms_core.cli.compare.tuning import Trial, tune
 from tinyms_core.cli.compare.tuning import trainings as tuning_trainings
-from tinyms_core.cli.errors import CommandError
 from tinyms_core.cli.train.configuration import configure, of_kind
+from tinyms_core.cli.training_options import require_hyperparameters
 from tinyms_core.registry.api import optimizer_info
 
 # Called after each training with what was trained.
@@ -136,15 +136,13 @@ def plan(names: Sequence[str], rates: Sequence[float], given: Mapping[str, Any])
         CommandError: If no optimizer has one of the given values, or one has nowhere to look.
     """
     specs = {name: optimizer_info(name) for name in names}
-    unknown = sorted(set(given) - {key for spec in specs.values() for key in spec.defaults})
-    if unknown:
-        raise CommandError(f"--set: none of {', '.join(names)} has a hyperparameter {unknown[0]!r}")
+    require_hyperparameters(given, specs)
     entries = []
     for name, spec in specs.items():
         own = of_kind(spec, {key: value for key, value in given.items() if key in spec.defaults})
-        for rate in rates:
+        for rate in dict.fromkeys(rates):
             values = configure(name, spec, learning_rate=rate, weight_decay=0.0, hyperparameters=own).hyperparameters
-            entries.append(Entry(f"{name} {rate:g}", name, {}, {"learning_rate": rate, **values}))
+            entries.append(Entry(f"{name} {rate:.12g}", name, {}, {"learning_rate": rate, **values}))
         if not rates:
             entries.append(Entry(name, name, space_of(spec, own), own))
     return entries
