@@ -18,13 +18,14 @@ from tinyms_core.kernels.array_groups import (
     value_at,
 )
 from tinyms_core.kernels.array_rows import RowGradient, RowStep, is_rows, read_rows
-from tinyms_core.kernels.backends import Backend, backend_for
+from tinyms_core.kernels.backends import Backend, backend_for, offloading
 from tinyms_core.kernels.batch import Floats, Integers, make_batch
 from tinyms_core.kernels.buffers import Buffer, read_buffer
 from tinyms_core.kernels.cpu import PREPROCESSING, compute_type
+from tinyms_core.kernels.displacement import not_elementwise
 from tinyms_core.kernels.rule import Rule
 from tinyms_core.kernels.update import Plan
-from tinyms_core.registry.validation import describe, integer, number
+from tinyms_core.registry.validation import describe, flag, integer, number
 
 
 class ArrayOptimizer:
@@ -41,6 +42,11 @@ class ArrayOptimizer:
     others of a GPU by kernels that numba compiles for it, which need ``pip install 'tinyms-core[gpu]'``. There a
     step does not wait for the GPU.
 
+    With ``offload`` the state of arrays on a GPU is in the host's memory, and the CPU's kernel updates it: gradients
+    come in runs, and displacements go back, while it works on other runs. On the GPU there is only what is on its way,
+    however many arrays there are. It is for every rule on single elements; norms over whole arrays are not computed.
+    Of arrays on the CPU the state is there anyway, and a step is the same with it and without.
+
     Arguments:
         optimizer: the optimizer's name, such as ``"adam"``, or a rule.
         params: the arrays, or group dicts with ``params``, ``lr``, ``weight_decay`` and ``grad_centralization``. Each
@@ -51,6 +57,7 @@ class ArrayOptimizer:
             for all arrays: arrays have no names that could spare them.
         loss_scale: what the gradients are divided by, a number > 0.
         factor: a factor for the gradients of whole arrays, for LARS.
+        offload: whether state is in the host's memory wherever the arrays are; as the optimizer declares when None.
         state: arrays to keep the state in, by slot and in the order of ``params``, as an earlier optimizer had
             them; new ones when None.
         steps: how many steps were done before.
@@ -60,7 +67,7 @@ class ArrayOptimizer:
     Raises:
         TypeError: an argument of a wrong type, an array of another dtype, or an unknown hyperparameter.
         ValueError: an argument out of range, arrays on several devices, not contiguous or read-only, or what the
-            optimizer does not support.
+            optimizer does not support, such as ``offload`` where a step is not elementwise.
         UnknownOptimizerError: no optimizer of this name is installed.
         MissingKernelError: there is no kernel for the device, or the device cannot be used; the message says why.
 
@@ -87,6 +94,7 @@ class ArrayOptimizer:
         weight_decay: Any = 0.0,
         loss_scale: float = 1.0,
         factor: ArrayFactor | None = None,
+        offload: bool | None = None,
         state: Mapping[str, Sequence[Any]] | None = None,
         steps: int = 0,
         stream: int = 0,
@@ -99,6 +107,9 @@ class ArrayOptimizer:
         settings, groups = read_groups(owner, params, rate, decay, stream)
         self._backend: Backend = backend_for(owner, settings[0].buffer)
         algorithm = find_algorithm(optimizer, self._backend.name, hyperparameters)
+        self.offload = _offloads(owner, offload, algorithm, factor)
+        if self.offload:
+            self._backend = offloading(self._backend)
         groups = [_with_rate(algorithm, group) for group in groups]
         self.loss_scale = number(owner, "loss_scale", loss_scale, "(0, inf)")
         require_supported(owner, groups, self.loss_scale, algorithm.capabilities)
@@ -344,6 +355,18 @@ def _chosen(owner: str, factor: ArrayFactor | None, algorithm: Algorithm, count:
     return (True,) * count if factor.chosen is None else factor.chosen
 
 
+def _offloads(owner: str, given: bool | None, algorithm: Algorithm, factor: ArrayFactor | None) -> bool:
+    """Whether state is on the host, as was asked for or is declared."""
+    if not (algorithm.capabilities.offload if given is None else flag(owner, "offload", given)):
+        return False
+    why = not_elementwise(algorithm.program)
+    if why:
+        raise ValueError(f"{owner}: 'offload' must be False: {why}")
+    if factor is not None:
+        raise ValueError(f"{owner}: 'offload' must be False with a 'factor', which is of whole arrays")
+    return True
+
+
 def _row_length(group: ArrayGroup, shape: tuple[int, ...]) -> int:
     """The elements of a row whose mean is taken from the gradient; 0 where there is none."""
     if not group.centralize or len(shape) < 2 or 0 in shape:
@@ -392,6 +415,11 @@ def _make_state(
                 raise ValueError(f"{place} has the shape {buffer.shape}; {shape} is right")
             if not buffer.writable:
                 raise ValueError(f"{place} is read-only, and steps write to it")
-            require_one_device(owner, [(settings[index].place, settings[index].buffer), (place, buffer)])
+            if backend.state_device == backend.name:
+                require_one_device(owner, [(settings[index].place, settings[index].buffer), (place, buffer)])
+            elif buffer.device != backend.state_device:
+                raise ValueError(
+                    f"{place} is on the {buffer.device}; with 'offload' state is on the {backend.state_device}"
+                )
             held[name].append(buffer)
     return arrays, held

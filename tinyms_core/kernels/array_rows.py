@@ -115,7 +115,7 @@ class RowStep:
         self._compute = compute_type(setting.buffer.dtype)
         self._hand_over: Any = None
         if exact:
-            self._hand_over = backend.kernel(analyse(hand_over, {}), setting.buffer.dtype, self._compute, None)
+            self._hand_over = backend.gradient_kernel(analyse(hand_over, {}), setting.buffer.dtype, self._compute)
 
     def __call__(self, gradient: RowGradient, table: Floats, stream: int) -> None:
         """Do the step; ``table`` has a row of the kernel's scalars for each group."""
