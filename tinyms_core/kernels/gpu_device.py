@@ -145,10 +145,11 @@ def shaped(
     """
     global _shape
     before = _shape
-    wanted = Shape(
-        threads or before.threads, blocks or before.blocks, chunk or before.chunk, staged or before.staged
-    )
-    if wanted.threads & (wanted.threads - 1) or min(wanted.threads, wanted.blocks or 1, wanted.chunk, wanted.staged) < 1:
+    wanted = Shape(threads or before.threads, blocks or before.blocks, chunk or before.chunk, staged or before.staged)
+    if (
+        wanted.threads & (wanted.threads - 1)
+        or min(wanted.threads, wanted.blocks or 1, wanted.chunk, wanted.staged) < 1
+    ):
         raise ValueError(f"shaped: 'threads' must be a power of two and all numbers at least 1, got {wanted}")
     _shape = wanted
     try:

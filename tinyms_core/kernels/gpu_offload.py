@@ -1,9 +1,9 @@
 """Offloaded steps: arrays and gradients on a GPU, state on the host, where the CPU's kernel updates it.
 
-The elements of all arrays are divided into runs. Of each run the gradients, and the parameters where a rule needs to see
-them, are gathered and copied to pinned memory of the host; there the kernel computes; what it gives is copied back and
-scattered. Three runs are on their way at a time: while the host computes one, the next ones come and the last ones go,
-in two streams. On the GPU there is nothing but what is on its way, and a table of addresses.
+The elements of all arrays are divided into runs. Of each run the gradients, and the parameters where a rule needs to
+see them, are gathered and copied to pinned memory of the host; there the kernel computes; what it gives is copied back
+and scattered. Three runs are on their way at a time: while the host computes one, the next ones come and the last ones
+go, in two streams. On the GPU there is nothing but what is on its way, and a table of addresses.
 """
 
 from __future__ import annotations
@@ -266,4 +266,3 @@ class OffloadKernel:
         given = (table, run.first, run.last, staging.address + at)
         queues.launch(form.parameters.scatter, pipeline.shape, run.last - run.first, up, given)
         queues.record(slot.gone, up)
-

@@ -21,7 +21,7 @@ _load_staged, _store_staged = loader(STAGED, COMPUTE), storer(STAGED, COMPUTE)
 
 @cuda.jit(cache=True)
 def gather(table: int, first: int, last: int, column: int, staging: int) -> None:
-    """Copy the pieces from ``first`` to ``last``, of the array that a column of the table names, one after the other."""
+    """Copy the pieces from ``first`` to ``last`` of the arrays of a column of the table, one after the other."""
     begin = _integer(table, 4 * first + 2)
     piece = first + np.int64(cuda.blockIdx.x)
     while piece < last:
