@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 STEPS: Final = 3
 # Elements of a chunk and of a run, and whether there is decay: sizes that divide no array, and single elements.
 _SIZES: Final = ((24, 100, True), (5, 13, False), (1, 1, False))
+# Which of the two streams do at once what they may, and whether there is decay.
+_AT_ONCE: Final = (((), True), ((0,), False), ((1,), True), ((), False))
 # Runs that are on their way at a time, beside the one that the host works on.
 _AHEAD: Final = 2
 # A row of the table of pieces.
@@ -80,22 +82,20 @@ def check_offload_order(subject: KernelSubject) -> None:
     from tinyms_core.kernels.gpu_queues import queues_made_by
 
     members = (Member("part", (9, 13)), Member("more", (70,)))
-    for decays in (True, False):
+    for at_once, decays in _AT_ONCE:
+        queues = LateQueues(at_once)
         with subject.shaped(chunk=8, staged=40):
             right = _run(subject, members, decays)
-            for step in range(2):
-                right.optimizer.step([one.array for one in right.hold(step)])
-            for at_once in ((), (0,), (1,), (0, 1)):
-                queues = LateQueues(at_once)
-                with queues_made_by(lambda: queues):  # noqa: B023 - called before the next round
-                    run = _run(subject, members, decays)
-                for step in range(2):
-                    _step_late(run, step, queues)
-                what = f"{subject.name} offloaded, the streams {at_once} doing at once what they may"
-                for one, other in zip(run.values(), right.values(), strict=True):
-                    require_same(one, other, what)
-                if not at_once:
-                    _require_overlap(queues, subject.name)
+            with queues_made_by(lambda: queues):  # noqa: B023 - called before the next round
+                run = _run(subject, members, decays)
+        for step in range(2):
+            right.optimizer.step([one.array for one in right.hold(step)])
+            _step_late(run, step, queues)
+        what = f"{subject.name} offloaded, the streams {at_once} doing at once what they may"
+        for one, other in zip(run.values(), right.values(), strict=True):
+            require_same(one, other, what)
+        if not at_once:
+            _require_overlap(queues, subject.name)
 
 
 def check_offload_memory(subject: KernelSubject) -> None:

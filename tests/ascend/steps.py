@@ -1,0 +1,103 @@
+"""A step of each optimizer that does all that the optimizer can, to be compiled as one graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mindspore
+from mindspore import Parameter, Tensor, nn
+
+import tinyms_core
+from tinyms_core.conformance.kernel_runs import settings_of
+from tinyms_core.conformance.networks import NetworkLoss, SmallNetwork, batch, network_arguments
+from tinyms_core.optimizer.flat_step import FlatStep
+from tinyms_core.registry.specs import OptimizerSpec
+
+# What stands inside of an optimizer that goes around another one.
+WRAPPED = "momentum"
+# The parameters: a matrix, a convolution whose gradient may be centralized, narrow ones, and a table with rows.
+MEMBERS = {
+    "matrix": ((6, 4), "float32"),
+    "kernel": ((2, 2, 3), "float32"),
+    "half": ((4, 5), "float16"),
+    "brain": ((4,), "bfloat16"),
+    "table": ((5, 2), "float32"),
+}
+RATES = [0.1, 0.2, 0.1]
+SCALE = 8.0
+
+
+class Steps(nn.Cell):
+    """Steps of several optimizers with the same gradients."""
+
+    def __init__(self, steps: list[nn.Cell]) -> None:
+        super().__init__(auto_prefix=False)
+        self.steps = nn.CellList(steps, auto_prefix=False)
+
+    def construct(self, *tensors: Any) -> Any:
+        done: Any = ()
+        for step in self.steps:
+            done += (step(*tensors),)
+        return done
+
+
+def step_of(name: str) -> tuple[Any, ...]:
+    """A Cell of an optimizer's step in all that it can do, and the Cell's inputs.
+
+    Flags are off and on, rates are listed, a group has decay and one has centralized gradients, parameters are of every
+    dtype that Ascend has, and one has rows, as far as the optimizer declares these.
+    """
+    spec = tinyms_core.optimizer_info(name)
+    return _of_network(spec) if spec.capabilities.consumes_network else _of_parameters(spec)
+
+
+def _of_parameters(spec: OptimizerSpec) -> tuple[Any, ...]:
+    wraps = spec.capabilities.wraps_optimizer
+    updating = tinyms_core.optimizer_info(WRAPPED) if wraps else spec
+    rows = updating.capabilities.sparse != "none" and not wraps
+    members = {name: of for name, of in MEMBERS.items() if rows or name != "table"}
+    shapes = [shape if name == "table" else None for name, (shape, _) in members.items()]
+    steps = []
+    for number, setting in enumerate(settings_of(spec)):
+        optimizer = _built(updating, dict(settings_of(updating)[0] if wraps else setting), members)
+        if wraps:
+            optimizer = tinyms_core.get_optimizer(spec.name)(optimizer, **dict(setting))
+        for held in optimizer.get_parameters():
+            # Several optimizers have state of the same name, which a graph may not.
+            held.name = f"{number}.{held.name}"
+        steps.append(FlatStep(optimizer, shapes))
+    gradients: list[Tensor] = []
+    for name, (shape, dtype) in members.items():
+        if name == "table":
+            gradients += [Tensor([2, 0, 2], mindspore.int32), _ones((3, *shape[1:]), dtype)]
+        else:
+            gradients.append(_ones(shape, dtype))
+    return Steps(steps), *gradients
+
+
+def _built(spec: OptimizerSpec, setting: dict[str, Any], members: dict[str, Any]) -> Any:
+    can = spec.capabilities
+    owned = {name: Parameter(_ones(*of), name=name) for name, of in members.items()}
+    kernel = owned.pop("kernel")
+    groups = [
+        {"params": list(owned.values()), **({"weight_decay": 0.1} if can.weight_decay != "none" else {})},
+        {"params": [kernel], **({"grad_centralization": True} if can.centralization else {})},
+        {"order_params": [kernel if name == "kernel" else owned[name] for name in members]},
+    ]
+    rate = next((h for h in spec.hyperparameters if h.kind == "rate"), None)
+    if rate is not None and rate.goes_with({**spec.defaults, **setting}):
+        setting["learning_rate"] = RATES if can.dynamic_rates else RATES[0]
+    if can.loss_scale:
+        setting["loss_scale"] = SCALE
+    return tinyms_core.get_optimizer(spec.name)(groups, **setting)
+
+
+def _of_network(spec: OptimizerSpec) -> tuple[Any, ...]:
+    """A step of training: what such an optimizer sees of the network is in the network's graph."""
+    net = SmallNetwork()
+    optimizer = tinyms_core.get_optimizer(spec.name)(net, **network_arguments(spec, full=True))
+    return nn.TrainOneStepCell(NetworkLoss(net), optimizer), *batch()
+
+
+def _ones(shape: tuple[int, ...], dtype: str) -> Tensor:
+    return mindspore.ops.ones(shape, getattr(mindspore, dtype))
