@@ -25,31 +25,41 @@ SWITCHES = {"MS_DEV_SAVE_GRAPHS": "1", "GLOG_v": "3"}
 LAST_PASS = "validate"
 _NODE = re.compile(r"  %\d+\(")
 # An operator's own name may have ``PrimFunc_`` or ``Primitive_`` in front, which says how it is made.
-_CALL = re.compile(r"  %\d+\(.*?\) = (?:PrimFunc_|Primitive_)?([\w.]+|[@%][^(]*)[\[(]")
+_CALL = re.compile(r"  %\d+\(.*?\) = (?:PrimFunc_|Primitive_)?([\w.]+|call @[^(]*|%[^(]*)[\[(]")
+# What it takes and gives, and the Cells that it is in, are on lines below.
+_TYPES, _SCOPE = "      : (", "      # Fullname with scope: ("
 _TENSOR = re.compile(r"Tensor\[(\w+)\]")
 
 
-def operators_in(text: str) -> dict[str, list[str]]:
+def operators_in(text: str, without: tuple[str, ...] = ()) -> dict[str, list[str]]:
     """The operators of a compiled graph and of its parts.
 
     Arguments:
         text: the graph as MindSpore writes it.
+        without: what the names of Cells contain whose operators do not count.
 
     Returns:
         For each operator the dtypes of the tensors that it takes and gives, sorted.
+
+    Raises:
+        ValueError: MindSpore writes graphs in another way.
     """
     found: dict[str, set[str]] = {}
-    lines = text.splitlines()
-    for line, types in zip(lines, [*lines[1:], ""], strict=True):
-        if not _NODE.match(line):
-            continue
-        call = _CALL.match(line)
-        if call is None or not types.startswith("      : ("):
-            raise ValueError(f"MindSpore writes graphs in another way: {line.strip()[:200]!r}, {types.strip()[:200]!r}")
-        # The parts of a graph call each other by names of their own.
-        if call.group(1)[0] not in "@%":
-            found.setdefault(call.group(1), set()).update(kind.lower() for kind in _TENSOR.findall(types))
-    return {name: sorted(kinds) for name, kinds in sorted(found.items())}
+    waiting, kinds = "", None
+    for line in text.splitlines():
+        if _NODE.match(line):
+            call = _CALL.match(line)
+            if call is None or waiting:
+                raise ValueError(f"MindSpore writes graphs in another way: {waiting or line.strip()[:200]!r}")
+            waiting, kinds = call.group(1), None
+        elif waiting and line.startswith(_TYPES):
+            kinds = {kind.lower() for kind in _TENSOR.findall(line)}
+        elif waiting and kinds is not None and line.startswith(_SCOPE):
+            # The parts of a graph call each other by names of their own.
+            if waiting.isidentifier() and not any(name in line for name in without):
+                found.setdefault(waiting, set()).update(kinds)
+            waiting = ""
+    return {name: sorted(own) for name, own in sorted(found.items())}
 
 
 @contextmanager
@@ -84,8 +94,9 @@ def main(names: list[str]) -> None:
         mindspore.set_context(mode=mindspore.GRAPH_MODE)
         for name in names or list_optimizers():
             with as_on_ascend():
-                text = compiled(*step_of(name))
-            print(json.dumps([name, operators_in(text)]), flush=True)
+                step = step_of(name)
+                text = compiled(*step.inputs)
+            print(json.dumps([name, operators_in(text, step.others)]), flush=True)
 
 
 if __name__ == "__main__":

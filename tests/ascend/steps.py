@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import mindspore
@@ -10,6 +11,7 @@ from mindspore import Parameter, Tensor, nn
 import tinyms_core
 from tinyms_core.conformance.kernel_runs import settings_of
 from tinyms_core.conformance.networks import NetworkLoss, SmallNetwork, batch, network_arguments
+from tinyms_core.conformance.subject import Subject
 from tinyms_core.optimizer.flat_step import FlatStep
 from tinyms_core.registry.specs import OptimizerSpec
 
@@ -41,8 +43,21 @@ class Steps(nn.Cell):
         return done
 
 
-def step_of(name: str) -> tuple[Any, ...]:
-    """A Cell of an optimizer's step in all that it can do, and the Cell's inputs.
+@dataclass(frozen=True)
+class Step:
+    """A step to be compiled.
+
+    Attributes:
+        inputs: a Cell, and the Cell's inputs.
+        others: what the names of Cells contain whose operators are not the optimizer's.
+    """
+
+    inputs: tuple[Any, ...]
+    others: tuple[str, ...] = ()
+
+
+def step_of(name: str) -> Step:
+    """An optimizer's step in all that it can do.
 
     Flags are off and on, rates are listed, a group has decay and one has centralized gradients, parameters are of every
     dtype that Ascend has, and one has rows, as far as the optimizer declares these.
@@ -51,17 +66,17 @@ def step_of(name: str) -> tuple[Any, ...]:
     return _of_network(spec) if spec.capabilities.consumes_network else _of_parameters(spec)
 
 
-def _of_parameters(spec: OptimizerSpec) -> tuple[Any, ...]:
+def _of_parameters(spec: OptimizerSpec) -> Step:
     wraps = spec.capabilities.wraps_optimizer
     updating = tinyms_core.optimizer_info(WRAPPED) if wraps else spec
     rows = updating.capabilities.sparse != "none" and not wraps
     members = {name: of for name, of in MEMBERS.items() if rows or name != "table"}
     shapes = [shape if name == "table" else None for name, (shape, _) in members.items()]
     steps = []
-    for number, setting in enumerate(settings_of(spec)):
-        optimizer = _built(updating, dict(settings_of(updating)[0] if wraps else setting), members)
+    for number, setting in enumerate(_settings_of(spec)):
+        optimizer = _built(updating, _settings_of(updating)[0] if wraps else setting, members)
         if wraps:
-            optimizer = tinyms_core.get_optimizer(spec.name)(optimizer, **dict(setting))
+            optimizer = tinyms_core.get_optimizer(spec.name)(optimizer, **setting)
         for held in optimizer.get_parameters():
             # Several optimizers have state of the same name, which a graph may not.
             held.name = f"{number}.{held.name}"
@@ -72,7 +87,7 @@ def _of_parameters(spec: OptimizerSpec) -> tuple[Any, ...]:
             gradients += [Tensor([2, 0, 2], mindspore.int32), _ones((3, *shape[1:]), dtype)]
         else:
             gradients.append(_ones(shape, dtype))
-    return Steps(steps), *gradients
+    return Step((Steps(steps), *gradients))
 
 
 def _built(spec: OptimizerSpec, setting: dict[str, Any], members: dict[str, Any]) -> Any:
@@ -92,11 +107,25 @@ def _built(spec: OptimizerSpec, setting: dict[str, Any], members: dict[str, Any]
     return tinyms_core.get_optimizer(spec.name)(groups, **setting)
 
 
-def _of_network(spec: OptimizerSpec) -> tuple[Any, ...]:
-    """A step of training: what such an optimizer sees of the network is in the network's graph."""
+def _of_network(spec: OptimizerSpec) -> Step:
+    """A step of training: there is no other of such an optimizer."""
     net = SmallNetwork()
     optimizer = tinyms_core.get_optimizer(spec.name)(net, **network_arguments(spec, full=True))
-    return nn.TrainOneStepCell(NetworkLoss(net), optimizer), *batch()
+    return Step((nn.TrainOneStepCell(NetworkLoss(net), optimizer), *batch()), ("network-", "Gradients/"))
+
+
+def _settings_of(spec: OptimizerSpec) -> tuple[dict[str, Any], ...]:
+    """Values of an optimizer's hyperparameters, with flags off and on."""
+    wraps = spec.capabilities.wraps_optimizer
+    found = settings_of(spec) if wraps else Subject(spec, "graph", "float32").settings
+    return tuple(_fitting(spec, dict(setting)) for setting in found)
+
+
+def _fitting(spec: OptimizerSpec, setting: dict[str, Any]) -> dict[str, Any]:
+    """The values without those that a flag among them rules out."""
+    known = {**spec.defaults, **setting}
+    allowed = {h.name for h in spec.hyperparameters if h.goes_with(known)}
+    return {name: value for name, value in setting.items() if name in allowed}
 
 
 def _ones(shape: tuple[int, ...], dtype: str) -> Tensor:

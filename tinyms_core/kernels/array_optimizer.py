@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,10 @@ from tinyms_core.kernels.array_groups import (
 from tinyms_core.kernels.array_rows import RowGradient, RowStep, is_rows, read_rows
 from tinyms_core.kernels.backends import Backend, backend_for, offloading
 from tinyms_core.kernels.batch import Floats, Integers, make_batch
-from tinyms_core.kernels.buffers import Buffer, read_buffer
+from tinyms_core.kernels.buffers import CPU, Buffer, read_buffer
 from tinyms_core.kernels.cpu import PREPROCESSING, compute_type
 from tinyms_core.kernels.displacement import not_elementwise
+from tinyms_core.kernels.overlaps import Placed, Written
 from tinyms_core.kernels.rule import Rule
 from tinyms_core.kernels.update import Plan
 from tinyms_core.registry.validation import describe, flag, integer, number
@@ -66,8 +68,8 @@ class ArrayOptimizer:
 
     Raises:
         TypeError: an argument of a wrong type, an array of another dtype, or an unknown hyperparameter.
-        ValueError: an argument out of range, arrays on several devices, not contiguous or read-only, or what the
-            optimizer does not support, such as ``offload`` where a step is not elementwise.
+        ValueError: an argument out of range, arrays on several devices, not contiguous, read-only or of shared memory,
+            or what the optimizer does not support, such as ``offload`` where a step is not elementwise.
         UnknownOptimizerError: no optimizer of this name is installed.
         MissingKernelError: there is no kernel for the device, or the device cannot be used; the message says why.
 
@@ -106,6 +108,8 @@ class ArrayOptimizer:
         self._stream = integer(owner, "stream", stream, "[0, inf)")
         settings, groups = read_groups(owner, params, rate, decay, stream)
         self._backend: Backend = backend_for(owner, settings[0].buffer)
+        if stream and self._backend.name == CPU:
+            raise ValueError(f"{owner}: 'stream' must be 0 for arrays on the CPU, which has none, got {stream}")
         algorithm = find_algorithm(optimizer, self._backend.name, hyperparameters)
         self.offload = _offloads(owner, offload, algorithm, factor)
         if self.offload:
@@ -126,11 +130,18 @@ class ArrayOptimizer:
         self._chosen = _chosen(owner, factor, algorithm, len(settings))
         self._host = algorithm.host()
         self.state, self._held = _make_state(owner, algorithm, settings, self._backend, state, stream)
+        self._written = Written(owner, _written(settings, self._held))
         self.scalar_state = self._scalar_state_at(self.steps)
         self._kernels: dict[tuple[str, str], Any] = {}
         self._calls: dict[tuple[str, ...], list[_Call]] = {}
         self._row_steps: dict[int, RowStep] = {}
         self._backend.ready(stream)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(
+            f"{self.name}: an ArrayOptimizer holds addresses and cannot be copied or pickled; build another one with "
+            "copies of the arrays, state=... and steps=..."
+        )
 
     def __repr__(self) -> str:
         return f"<ArrayOptimizer {self.name} of {len(self.params)} array(s) on {self._backend.name}, step {self.steps}>"
@@ -145,7 +156,8 @@ class ArrayOptimizer:
 
         Raises:
             TypeError: no list of arrays, or of a wrong dtype.
-            ValueError: another count, shape or device, or not contiguous. Nothing has changed.
+            ValueError: another count, shape or device, not contiguous, or memory that the step writes. Nothing has
+                changed.
         """
         self.prepare(gradients)()
 
@@ -193,6 +205,8 @@ class ArrayOptimizer:
                 )
             require_one_device(owner, [(setting.place, setting.buffer), (place, buffer)])
             buffers.append(buffer)
+        read = [found.values if isinstance(found, RowGradient) else found for found in buffers]
+        self._written.refuse_reading([(f"gradients[{i}]", buffer) for i, buffer in enumerate(read)])
         return buffers
 
     def _calls_for(self, kinds: tuple[str, ...]) -> list[_Call]:
@@ -379,6 +393,12 @@ def _initial(algorithm: Algorithm, name: str) -> float:
     return float(algorithm.hyperparameters[initial]) if isinstance(initial, str) else float(initial)
 
 
+def _written(settings: list[ArraySetting], held: Mapping[str, list[Buffer]]) -> list[Placed]:
+    """All that steps write."""
+    own = [(setting.place, setting.buffer) for setting in settings]
+    return own + [(f"state[{name!r}][{i}]", buffer) for name, row in held.items() for i, buffer in enumerate(row)]
+
+
 def _make_state(
     owner: str,
     algorithm: Algorithm,
@@ -386,7 +406,7 @@ def _make_state(
     backend: Backend,
     given: Mapping[str, Sequence[Any]] | None,
     stream: int,
-) -> tuple[dict[str, list[Any]], dict[str, list[Buffer]]]:
+) -> tuple[Mapping[str, tuple[Any, ...]], dict[str, list[Buffer]]]:
     """The state that is kept for each array, by slot: the arrays, and their memory."""
     names = algorithm.program.state
     if given is not None and sorted(given) != sorted(names):
@@ -422,4 +442,5 @@ def _make_state(
                     f"{place} is on the {buffer.device}; with 'offload' state is on the {backend.state_device}"
                 )
             held[name].append(buffer)
-    return arrays, held
+    # An array that took the place of one of these would not be what steps write.
+    return MappingProxyType({name: tuple(own) for name, own in arrays.items()}), held
