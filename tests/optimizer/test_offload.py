@@ -28,10 +28,21 @@ def elsewhere(monkeypatch):
     )
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "ftrl", "lion"])
-def test_on_the_cpu_the_step_is_the_plain_one(name):
-    plain, offloaded = built(name), built(name)
-    offloaded.use_offload = True
+def of_parameters():
+    """The optimizers that are built from parameters."""
+    found = map(tinyms_core.optimizer_info, tinyms_core.list_optimizers())
+    return [spec for spec in found if not (spec.capabilities.wraps_optimizer or spec.capabilities.consumes_network)]
+
+
+@pytest.mark.parametrize("spec", of_parameters(), ids=lambda spec: spec.name)
+def test_on_the_cpu_the_step_is_the_plain_one_or_it_is_refused_by_name(spec):
+    required = {h.name: 0.1 for h in spec.hyperparameters if h.required}
+    plain, offloaded = built(spec.name, **required), built(spec.name, **required)
+    if spec.capabilities.layerwise or spec.capabilities.workspace:
+        with pytest.raises(ValueError, match=f"{spec.name}: 'use_offload' must be False: a step of {spec.name}"):
+            offloaded.use_offload = True
+        return
+    plain.use_offload, offloaded.use_offload = False, True
     for step in range(3):
         for optimizer in (plain, offloaded):
             optimizer((tensor([0.5, -1.0, 0.1 * step]),))
