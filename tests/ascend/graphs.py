@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 # Read by MindSpore when it is imported, which is below.
 FOLDER = "MS_DEV_SAVE_GRAPHS_PATH"
-SWITCHES = {"MS_DEV_SAVE_GRAPHS": "1", "GLOG_v": "3"}
+SWITCHES = {"MS_DEV_SAVE_GRAPHS": "1", "MS_DEV_DUMP_IR_PASSES": "validate", "GLOG_v": "3"}
 
 # The last step of the compilation that knows of no device, and so is the same for Ascend.
 LAST_PASS = "validate"

@@ -17,7 +17,9 @@ from tinyms_core.registry.specs import OptimizerSpec
 
 # What stands inside of an optimizer that goes around another one.
 WRAPPED = "momentum"
-# The parameters: a matrix, a convolution whose gradient may be centralized, narrow ones, and a table with rows.
+# The parameters: a matrix, a convolution whose gradient may be centralized, narrow ones, and a table with rows. Flags
+# make a difference to the first two, which are enough where they are not the usual ones.
+FEW = ("matrix", "kernel")
 MEMBERS = {
     "matrix": ((6, 4), "float32"),
     "kernel": ((2, 2, 3), "float32"),
@@ -30,16 +32,17 @@ SCALE = 8.0
 
 
 class Steps(nn.Cell):
-    """Steps of several optimizers with the same gradients."""
+    """Steps of several optimizers: one with all gradients, the others with the first of them."""
 
-    def __init__(self, steps: list[nn.Cell]) -> None:
+    def __init__(self, whole: nn.Cell, others: list[nn.Cell]) -> None:
         super().__init__(auto_prefix=False)
-        self.steps = nn.CellList(steps, auto_prefix=False)
+        self.whole = whole
+        self.others = nn.CellList(others, auto_prefix=False)
 
     def construct(self, *tensors: Any) -> Any:
-        done: Any = ()
-        for step in self.steps:
-            done += (step(*tensors),)
+        done: Any = (self.whole(*tensors),)
+        for step in self.others:
+            done += (step(*tensors[: len(FEW)]),)
         return done
 
 
@@ -71,23 +74,23 @@ def _of_parameters(spec: OptimizerSpec) -> Step:
     updating = tinyms_core.optimizer_info(WRAPPED) if wraps else spec
     rows = updating.capabilities.sparse != "none" and not wraps
     members = {name: of for name, of in MEMBERS.items() if rows or name != "table"}
-    shapes = [shape if name == "table" else None for name, (shape, _) in members.items()]
-    steps = []
+    steps: list[nn.Cell] = []
     for number, setting in enumerate(_settings_of(spec)):
-        optimizer = _built(updating, _settings_of(updating)[0] if wraps else setting, members)
+        own = {name: members[name] for name in FEW} if steps else members
+        optimizer = _built(updating, _settings_of(updating)[0] if wraps else setting, own)
         if wraps:
             optimizer = tinyms_core.get_optimizer(spec.name)(optimizer, **setting)
         for held in optimizer.get_parameters():
             # Several optimizers have state of the same name, which a graph may not.
             held.name = f"{number}.{held.name}"
-        steps.append(FlatStep(optimizer, shapes))
+        steps.append(FlatStep(optimizer, [shape if name == "table" else None for name, (shape, _) in own.items()]))
     gradients: list[Tensor] = []
     for name, (shape, dtype) in members.items():
         if name == "table":
             gradients += [Tensor([2, 0, 2], mindspore.int32), _ones((3, *shape[1:]), dtype)]
         else:
             gradients.append(_ones(shape, dtype))
-    return Step((Steps(steps), *gradients))
+    return Step((Steps(steps[0], steps[1:]), *gradients))
 
 
 def _built(spec: OptimizerSpec, setting: dict[str, Any], members: dict[str, Any]) -> Any:
