@@ -52,7 +52,8 @@ def operators_in(text: str, without: tuple[str, ...] = ()) -> dict[str, list[str
             if call is None or waiting:
                 raise ValueError(f"MindSpore writes graphs in another way: {waiting or line.strip()[:200]!r}")
             waiting, kinds = call.group(1), None
-        elif waiting and line.startswith(_TYPES):
+        elif waiting and kinds is None and line.startswith(_TYPES):
+            # Below there may be a line of shapes that are not known, written alike.
             kinds = {kind.lower() for kind in _TENSOR.findall(line)}
         elif waiting and kinds is not None and line.startswith(_SCOPE):
             # The parts of a graph call each other by names of their own.

@@ -73,7 +73,9 @@ for these. No other declaration in the package speaks of dtypes; bfloat16 in par
 |---|---|
 {optimizers}
 
-The graph of thor is that of a step of training, with the network's own operators in it: thor sees what happens there.
+Of thor these are the operators of its own part of a step of training. `Custom` is code of the host: thor runs where
+MindSpore's device is the CPU.
+
 adam_offload is refused where MindSpore's device is not the CPU: there it would be Adam, without what its name says.
 
 ## What is declared

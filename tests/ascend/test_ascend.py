@@ -40,6 +40,7 @@ def test_steps_are_what_they_are_taken_for(steps):
         assert "Assign" in own, name
         # Whatever is compiled for Ascend has its scalars in float32.
         assert not [operator for operator, kinds in own.items() if "float64" in kinds], name
+    assert steps["momentum"]["Unique"] == ["int32"]
     # Each of what the steps are made to have leaves its operator.
     assert {"UnsortedSegmentSum", "Unique", "ScatterUpdate", "raise", "ReduceMean"} <= set(steps["momentum"])
     assert "bfloat16" in steps["momentum"]["InplaceCopy"]
@@ -93,6 +94,7 @@ def test_what_is_declared_is_what_mindspore_says():
 def test_graphs_that_are_written_in_another_way_are_not_passed_over():
     line = "  %1(CNode_1) = PrimFunc_Mul(%0, Tensor(shape=[], dtype=Float32, value=1)) cnode_attrs: {}\n"
     types = "      : (<Tensor[Float32], (2)>, <Tensor[Float16], ()>) -> (<Tensor[Float32], (2)>)\n"
+    types += "      : (S:[s1<[1,inf]>], S:[]) -> (S:[2])\n"
     types += "      # Fullname with scope: (Default/optimizer-Adam/Mul-op0)\n"
     call = "  %2(CNode_2) = call @part(%1)\n" + types
     constant = "  %3(CNode_3) = PrimFunc_Select(%1, Tensor(shape=[2], dtype=Float32, value=\n[1 2]))\n" + types
