@@ -112,8 +112,10 @@ def measured(names: list[str], shapes: str, rounds: int, bandwidth: float) -> It
             contestants[label] = _turn(step, steps)
         times = race(contestants, rounds)
         own = times["ours"].milliseconds / steps
+        # What is offloaded moves through the host.
+        offloaded = ", offloaded" if subject.spec.capabilities.offload else ""
         row: dict[str, Any] = {
-            "optimizer": subject.name, "shapes": shapes, "elements": found.elements, "ms": own,
+            "optimizer": f"{subject.name}{offloaded}", "shapes": shapes, "elements": found.elements, "ms": own,
             "bytes": moved, "of_copy": moved / (own / 1e3) / bandwidth, "steps": steps,
         }  # fmt: skip
         row.update(

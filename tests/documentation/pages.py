@@ -141,8 +141,8 @@ def optimizers_table(names: Sequence[str]) -> str:
 def _row(name: str, spec: OptimizerSpec) -> tuple[str, ...]:
     can = spec.capabilities
     operators = "operators" if "graph" in can.modes else _NONE
-    # What is seen of a network is worked on by the host.
-    elsewhere = "graph" in can.modes and not can.consumes_network
+    # What is seen of a network is worked on by the host, and so is state that is there.
+    elsewhere = "graph" in can.modes and not can.consumes_network and not can.offload
     # Whether there is a GPU where this is written says nothing about the optimizer.
     found = kernels_for(spec.name)
     kernels = {status.spec.device for status in found if status.available or status.spec.device == "GPU"}

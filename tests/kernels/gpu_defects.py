@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import numpy as np
 
+from tests.kernels import offload_defects
 from tinyms_core.conformance.kernel_checks import CHECKS, KernelSubject, run_checks
 from tinyms_core.kernels import array_optimizer, gpu
 from tinyms_core.registry.api import optimizer_info
@@ -115,14 +116,16 @@ DEFECTS = {
     "a launch for each array": ("launches", _a_launch_for_each_array),
     "prepared steps are all the first": ("prepared_steps", _prepared_steps_are_all_the_first),
     "the last of equal rows counts": ("rows", _the_last_of_equal_rows_counts),
+    "the last of equal rows counts, offloaded": ("offload_rows", _the_last_of_equal_rows_counts),
 }
 
 
 def main() -> None:
     """Print for each defect the check and what became of it, as lines of JSON."""
-    subject = KernelSubject(optimizer_info(OPTIMIZER), "GPU")
+    planted = {name: (*defect, OPTIMIZER) for name, defect in DEFECTS.items()} | offload_defects.DEFECTS
     by_name = {check.__name__.removeprefix("check_"): check for check in CHECKS}
-    for name, (check, plant) in DEFECTS.items():
+    for name, (check, plant, optimizer) in planted.items():
+        subject = KernelSubject(optimizer_info(optimizer), "GPU")
         with ExitStack() as stack:
             plant(stack)
             (result,) = run_checks(subject, (by_name[check],))

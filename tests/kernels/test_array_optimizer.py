@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -169,7 +172,7 @@ def test_wrong_factors_are_refused():
 
 def test_the_same_memory_is_not_updated_twice():
     weight = ones(3)
-    with pytest.raises(ValueError, match=r"params\[1\] is the same memory as params\[0\]"):
+    with pytest.raises(ValueError, match=r"params\[1\] shares memory with params\[0\]"):
         ArrayOptimizer("adam", [weight, weight])
 
 
@@ -296,3 +299,61 @@ def test_a_rate_that_is_refused_at_a_step_changes_nothing():
         optimizer.step([ones(2)])
     np.testing.assert_array_equal(weight, before)
     assert optimizer.steps == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (lambda base: {"params": [base[:5], base[3:]]}, r"params\[1\] shares memory with params\[0\]"),
+        (
+            lambda base: {"params": [base[:2]], "state": {"m": [base[1:3]], "v": [base[4:6]]}},
+            r"state\['m'\]\[0\] shares",
+        ),
+        (
+            lambda base: {"params": [base[:2]], "state": {"m": [base[4:6]], "v": [base[4:6]]}},
+            r"state\['v'\]\[0\] shares",
+        ),
+        (lambda base: {"params": [np.ma.masked_array(base, base > 0)]}, r"params\[0\] has a mask"),
+        (lambda base: {"params": [base.view(np.uint8)[1:9].view(np.float32)]}, r"params\[0\] must be aligned"),
+        (lambda base: {"params": [{"params": []}, {"params": [base]}]}, r"params\[0\]\['params'\] is empty"),
+        (lambda base: {"params": [base], "stream": 5}, "'stream' must be 0 for arrays on the CPU"),
+    ],
+)
+def test_memory_that_cannot_be_stepped_is_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        ArrayOptimizer("adam", **given(ones(8)))
+
+
+def test_arrays_side_by_side_in_one_memory_are_apart():
+    base, gradient = ones(8), ones(4)
+    optimizer = ArrayOptimizer(rules.descent, [base[4:], base[:4]], learning_rate=0.5)
+    optimizer.step([gradient, gradient])
+    assert base.tolist() == [0.5] * 8
+    with pytest.raises(ValueError, match=r"gradients\[1\] shares memory with params\[0\], which the step writes"):
+        optimizer.step([gradient, base[4:]])
+    rows = (np.array([0]), base[:1], (4,))
+    with pytest.raises(ValueError, match=r"gradients\[0\] shares memory with params\[1\], which the step writes"):
+        optimizer.step([rows, gradient])
+    assert base.tolist() == [0.5] * 8
+
+
+@pytest.mark.parametrize("shape", [3, "abc", 3.0])
+def test_gradients_of_three_numbers_are_not_taken_for_rows(shape):
+    optimizer = ArrayOptimizer("adam", [ones(3)])
+    with pytest.raises(TypeError, match=r"gradients\[0\] must be an array, or rows as \(indices, values, shape\)"):
+        optimizer.step([[1.0, 2.0, shape]])
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_an_optimizer_is_not_copied_with_its_addresses(copied):
+    with pytest.raises(TypeError, match="an ArrayOptimizer holds addresses and cannot be copied or pickled"):
+        copied(ArrayOptimizer("adam", [ones(3)]))
+
+
+def test_state_is_written_to_and_not_replaced():
+    optimizer = ArrayOptimizer("adam", [ones(3)])
+    optimizer.state["m"][0][...] = 1.0
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        optimizer.state["m"] = [ones(3)]
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        optimizer.state["m"][0] = ones(3)

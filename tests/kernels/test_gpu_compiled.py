@@ -66,6 +66,11 @@ for name in names:
         path = pathlib.Path(tinyms_core.kernels.__file__).with_name("gpu_rows.py")
         for values in ("float32", "bfloat16"):
             passes(path, VALUES=values, COMPUTE="float32")
+        path = path.with_name("gpu_staging.py")
+        for storage, staged, compute in (("float32", "float32", "float32"), ("bfloat16", "float32", "float32"),
+                                         ("float16", "float16", "float32"), ("float64", "float64", "float64")):
+            for added in (False, True):
+                passes(path, STORAGE=storage, STAGED=staged, COMPUTE=compute, ADDED=added)
         continue
     spec = optimizer_info(name)
     if spec.capabilities.wraps_optimizer:

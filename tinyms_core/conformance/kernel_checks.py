@@ -12,8 +12,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import numpy as np
-
 from tinyms_core.conformance.catalog import CheckFailure, CheckSkipped
 from tinyms_core.conformance.compare import require, require_same
 from tinyms_core.conformance.kernel_runs import (
@@ -22,10 +20,10 @@ from tinyms_core.conformance.kernel_runs import (
     settings_of,
     workload_of,
 )
+from tinyms_core.conformance.offload_checks import OFFLOAD_CHECKS
 from tinyms_core.conformance.precision import measured
 from tinyms_core.conformance.results import CheckResult, Status
-from tinyms_core.conformance.rounding import rounded
-from tinyms_core.conformance.rows import Rows
+from tinyms_core.conformance.row_steps import require_rows
 from tinyms_core.conformance.workload import Member
 from tinyms_core.kernels.buffers import GPU
 from tinyms_core.kernels.program import Program
@@ -72,12 +70,14 @@ class KernelSubject:
         """Whether a step needs a number computed over a whole array."""
         return self.spec.capabilities.layerwise or self.around is not None
 
-    def run(self, settings: tuple[Setting, Setting], dtype: str, framed: bool = False, **changes: Any) -> KernelRun:
+    def run(
+        self, settings: tuple[Setting, Setting], dtype: str, framed: bool = False, offload: bool = False, **changes: Any
+    ) -> KernelRun:
         """Arrays and oracle for values of the hyperparameters; changes are those of `workload_of`."""
         own, theirs = settings
         workload = workload_of(self.spec, own, dtype, **changes)
         around = None if self.around is None else (self.around, dict(theirs))
-        return KernelRun(self.spec, workload, self.device, around, framed)
+        return KernelRun(self.spec, workload, self.device, around, framed, offload)
 
     def shaped(self, **shape: int) -> AbstractContextManager[None]:
         """Another launch shape, where there are launches."""
@@ -171,24 +171,7 @@ def check_rows(subject: KernelSubject) -> None:
     """Gradients that come as rows follow the oracle: rows in any order and more than once, none, and all of them."""
     if subject.spec.capabilities.sparse == "none" or subject.around is not None:
         raise CheckSkipped("the optimizer declares sparse='none'")
-    table, other = Member("table", (30, 7)), Member("second", (4, 3))
-    for dtype in ("float32", "float64", "bfloat16"):
-        if dtype not in subject.spec.capabilities.dtypes:
-            continue
-        for centralize in (False, True):
-            run = subject.run(subject.settings()[-1], dtype, members=(table, other), centralize=centralize)
-            if centralize:
-                # The group of the table is the one that is not centralized otherwise.
-                first, second = run.workload.groups
-                workload = replace(run.workload, groups=(replace(first, centralize=second.centralize), second))
-                run = KernelRun(subject.spec, workload, subject.device)
-            for rows in ((5, 29, 5, 0, 12, 5), (), (3,), tuple(range(29, -1, -1))):
-                drawn = np.random.default_rng(len(rows)).standard_normal((len(rows), 7)) * run.workload.loss_scale
-                given = {"table": Rows(rows, rounded(drawn, run.workload.places[0].member.gradient_dtype))}
-                if rows:
-                    given["second"] = Rows((2, 0), rounded(np.full((2, 3), 0.5), "bfloat16"))
-                run.step(given)
-                run.compare(f"{subject.name} in {dtype}, rows {rows}")
+    require_rows(subject, ("float32", "float64", "bfloat16"))
 
 
 def _values(subject: KernelSubject, members: tuple[Member, ...], centralize: bool, shape: dict[str, int]) -> list[Any]:
@@ -211,6 +194,7 @@ CHECKS: Final[tuple[KernelCheck, ...]] = (
     check_launches,
     check_prepared_steps,
     check_rows,
+    *OFFLOAD_CHECKS,
 )
 """The checks, in the order of a report."""
 

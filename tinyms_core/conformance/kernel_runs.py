@@ -135,7 +135,12 @@ def _rate_flags(spec: OptimizerSpec) -> tuple[str, ...]:
 
 
 def workload_of(
-    spec: OptimizerSpec, setting: Setting, dtype: str, members: Sequence[Member] = MEMBERS, centralize: bool = True
+    spec: OptimizerSpec,
+    setting: Setting,
+    dtype: str,
+    members: Sequence[Member] = MEMBERS,
+    centralize: bool = True,
+    decays: bool = True,
 ) -> Workload:
     """Two groups with all that an optimizer declares: rates and decays of their own, a scale, centralization.
 
@@ -145,9 +150,10 @@ def workload_of(
         dtype: the dtype of the arrays.
         members: the arrays of the first group; the second has `LARGER`.
         centralize: whether the second group's gradients are centralized, where that is declared.
+        decays: whether there is weight decay, where that is declared.
     """
     can = spec.capabilities
-    decays = can.weight_decay != "none"
+    decays = decays and can.weight_decay != "none"
     groups = (
         Group(tuple(members), decay=(DECAY,) if decays else (0.0,)),
         Group(
@@ -176,6 +182,7 @@ class KernelRun:
         device: ``"CPU"`` or ``"GPU"``.
         around: an optimizer that goes around it, with its hyperparameters, or None.
         framed: whether arrays and gradients lie within larger memory.
+        offload: whether state is in the host's memory.
     """
 
     def __init__(
@@ -185,6 +192,7 @@ class KernelRun:
         device: str,
         around: tuple[OptimizerSpec, Mapping[str, Any]] | None = None,
         framed: bool = False,
+        offload: bool = False,
     ) -> None:
         self.spec, self.workload, self.device, self.framed = spec, workload, device, framed
         self.oracle: Oracle
@@ -218,6 +226,7 @@ class KernelRun:
             learning_rate=workload.rate.values[0] if workload.rate.values else None,
             loss_scale=workload.loss_scale,
             factor=factor,
+            offload=offload,
             **dict(workload.hyperparameters),
         )
 
@@ -225,9 +234,9 @@ class KernelRun:
         """The gradients of the next step, in float64; each is rounded to its dtype."""
         return self.workload.gradients(self.oracle.steps)
 
-    def hold(self) -> list[Held]:
-        """The gradients of the next step as arrays on the device."""
-        gradients = self.gradients()
+    def hold(self, step: int | None = None) -> list[Held]:
+        """The gradients of a step, the next one unless told, as arrays on the device."""
+        gradients = self.gradients() if step is None else self.workload.gradients(step)
         members = [place.member for place in self.workload.places]
         return [Held(gradients[m.name], m.gradient_dtype, self.device, self.framed) for m in members]
 

@@ -77,7 +77,7 @@ def read_groups(
 
     Raises:
         TypeError: no sequence of arrays or of dicts, or a value of a wrong type.
-        ValueError: nothing to update, an unknown key, an array twice, or arrays on more than one device.
+        ValueError: nothing to update, an unknown key, or arrays on more than one device.
     """
     if isinstance(params, str | bytes | Mapping) or not isinstance(params, Iterable) or hasattr(params, "shape"):
         raise TypeError(f"{owner}: 'params' must be a list of arrays or of group dicts, got {describe(params)}")
@@ -98,7 +98,6 @@ def read_groups(
         if not buffer.writable:
             raise ValueError(f"{owner}: {place} is read-only, and steps write to it")
         settings.append(ArraySetting(place, array, buffer, group))
-    _refuse_repetition(owner, settings)
     require_one_device(owner, [(s.place, s.buffer) for s in settings])
     return settings, groups
 
@@ -109,20 +108,13 @@ def _group(owner: str, place: str, item: Mapping[str, Any], rate: Schedule | Non
         raise ValueError(f"{owner}: {place} must have 'params', and of {KEYS} only; it has {sorted(item)}")
     if not isinstance(item["params"], Sequence):
         raise TypeError(f"{owner}: {place}['params'] must be a list of arrays, got {describe(item['params'])}")
+    if not item["params"]:
+        raise ValueError(f"{owner}: {place}['params'] is empty; a group must hold at least one array")
     return ArrayGroup(
         schedule(owner, f"{place}['lr']", item["lr"]) if "lr" in item else rate,
         schedule(owner, f"{place}['weight_decay']", item["weight_decay"]) if "weight_decay" in item else decay,
         flag(owner, f"{place}['grad_centralization']", item.get("grad_centralization", False)),
     )
-
-
-def _refuse_repetition(owner: str, settings: list[ArraySetting]) -> None:
-    seen: dict[int, str] = {}
-    for setting in settings:
-        if setting.buffer.size:
-            other = seen.setdefault(setting.buffer.address, setting.place)
-            if other != setting.place:
-                raise ValueError(f"{owner}: {setting.place} is the same memory as {other}; each is updated once")
 
 
 def require_one_device(owner: str, buffers: Sequence[tuple[str, Buffer]]) -> None:

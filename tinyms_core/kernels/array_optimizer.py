@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,15 @@ from tinyms_core.kernels.array_groups import (
     value_at,
 )
 from tinyms_core.kernels.array_rows import RowGradient, RowStep, is_rows, read_rows
-from tinyms_core.kernels.backends import Backend, backend_for
+from tinyms_core.kernels.backends import Backend, backend_for, offloading
 from tinyms_core.kernels.batch import Floats, Integers, make_batch
-from tinyms_core.kernels.buffers import Buffer, read_buffer
+from tinyms_core.kernels.buffers import CPU, Buffer, read_buffer
 from tinyms_core.kernels.cpu import PREPROCESSING, compute_type
+from tinyms_core.kernels.displacement import not_elementwise
+from tinyms_core.kernels.overlaps import Placed, Written
 from tinyms_core.kernels.rule import Rule
 from tinyms_core.kernels.update import Plan
-from tinyms_core.registry.validation import describe, integer, number
+from tinyms_core.registry.validation import describe, flag, integer, number
 
 
 class ArrayOptimizer:
@@ -41,6 +44,11 @@ class ArrayOptimizer:
     others of a GPU by kernels that numba compiles for it, which need ``pip install 'tinyms-core[gpu]'``. There a
     step does not wait for the GPU.
 
+    With ``offload`` the state of arrays on a GPU is in the host's memory, and the CPU's kernel updates it: gradients
+    come in runs, and displacements go back, while it works on other runs. On the GPU there is only what is on its way,
+    however many arrays there are. It is for every rule on single elements; norms over whole arrays are not computed.
+    Of arrays on the CPU the state is there anyway, and a step is the same with it and without.
+
     Arguments:
         optimizer: the optimizer's name, such as ``"adam"``, or a rule.
         params: the arrays, or group dicts with ``params``, ``lr``, ``weight_decay`` and ``grad_centralization``. Each
@@ -51,6 +59,7 @@ class ArrayOptimizer:
             for all arrays: arrays have no names that could spare them.
         loss_scale: what the gradients are divided by, a number > 0.
         factor: a factor for the gradients of whole arrays, for LARS.
+        offload: whether state is in the host's memory wherever the arrays are; as the optimizer declares when None.
         state: arrays to keep the state in, by slot and in the order of ``params``, as an earlier optimizer had
             them; new ones when None.
         steps: how many steps were done before.
@@ -59,8 +68,8 @@ class ArrayOptimizer:
 
     Raises:
         TypeError: an argument of a wrong type, an array of another dtype, or an unknown hyperparameter.
-        ValueError: an argument out of range, arrays on several devices, not contiguous or read-only, or what the
-            optimizer does not support.
+        ValueError: an argument out of range, arrays on several devices, not contiguous, read-only or of shared memory,
+            or what the optimizer does not support, such as ``offload`` where a step is not elementwise.
         UnknownOptimizerError: no optimizer of this name is installed.
         MissingKernelError: there is no kernel for the device, or the device cannot be used; the message says why.
 
@@ -87,6 +96,7 @@ class ArrayOptimizer:
         weight_decay: Any = 0.0,
         loss_scale: float = 1.0,
         factor: ArrayFactor | None = None,
+        offload: bool | None = None,
         state: Mapping[str, Sequence[Any]] | None = None,
         steps: int = 0,
         stream: int = 0,
@@ -98,7 +108,12 @@ class ArrayOptimizer:
         self._stream = integer(owner, "stream", stream, "[0, inf)")
         settings, groups = read_groups(owner, params, rate, decay, stream)
         self._backend: Backend = backend_for(owner, settings[0].buffer)
+        if stream and self._backend.name == CPU:
+            raise ValueError(f"{owner}: 'stream' must be 0 for arrays on the CPU, which has none, got {stream}")
         algorithm = find_algorithm(optimizer, self._backend.name, hyperparameters)
+        self.offload = _offloads(owner, offload, algorithm, factor)
+        if self.offload:
+            self._backend = offloading(self._backend)
         groups = [_with_rate(algorithm, group) for group in groups]
         self.loss_scale = number(owner, "loss_scale", loss_scale, "(0, inf)")
         require_supported(owner, groups, self.loss_scale, algorithm.capabilities)
@@ -115,11 +130,18 @@ class ArrayOptimizer:
         self._chosen = _chosen(owner, factor, algorithm, len(settings))
         self._host = algorithm.host()
         self.state, self._held = _make_state(owner, algorithm, settings, self._backend, state, stream)
+        self._written = Written(owner, _written(settings, self._held))
         self.scalar_state = self._scalar_state_at(self.steps)
         self._kernels: dict[tuple[str, str], Any] = {}
         self._calls: dict[tuple[str, ...], list[_Call]] = {}
         self._row_steps: dict[int, RowStep] = {}
         self._backend.ready(stream)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(
+            f"{self.name}: an ArrayOptimizer holds addresses and cannot be copied or pickled; build another one with "
+            "copies of the arrays, state=... and steps=..."
+        )
 
     def __repr__(self) -> str:
         return f"<ArrayOptimizer {self.name} of {len(self.params)} array(s) on {self._backend.name}, step {self.steps}>"
@@ -134,7 +156,8 @@ class ArrayOptimizer:
 
         Raises:
             TypeError: no list of arrays, or of a wrong dtype.
-            ValueError: another count, shape or device, or not contiguous. Nothing has changed.
+            ValueError: another count, shape or device, not contiguous, or memory that the step writes. Nothing has
+                changed.
         """
         self.prepare(gradients)()
 
@@ -182,6 +205,8 @@ class ArrayOptimizer:
                 )
             require_one_device(owner, [(setting.place, setting.buffer), (place, buffer)])
             buffers.append(buffer)
+        read = [found.values if isinstance(found, RowGradient) else found for found in buffers]
+        self._written.refuse_reading([(f"gradients[{i}]", buffer) for i, buffer in enumerate(read)])
         return buffers
 
     def _calls_for(self, kinds: tuple[str, ...]) -> list[_Call]:
@@ -344,6 +369,18 @@ def _chosen(owner: str, factor: ArrayFactor | None, algorithm: Algorithm, count:
     return (True,) * count if factor.chosen is None else factor.chosen
 
 
+def _offloads(owner: str, given: bool | None, algorithm: Algorithm, factor: ArrayFactor | None) -> bool:
+    """Whether state is on the host, as was asked for or is declared."""
+    if not (algorithm.capabilities.offload if given is None else flag(owner, "offload", given)):
+        return False
+    why = not_elementwise(algorithm.program)
+    if why:
+        raise ValueError(f"{owner}: 'offload' must be False: {why}")
+    if factor is not None:
+        raise ValueError(f"{owner}: 'offload' must be False with a 'factor', which is of whole arrays")
+    return True
+
+
 def _row_length(group: ArrayGroup, shape: tuple[int, ...]) -> int:
     """The elements of a row whose mean is taken from the gradient; 0 where there is none."""
     if not group.centralize or len(shape) < 2 or 0 in shape:
@@ -356,6 +393,12 @@ def _initial(algorithm: Algorithm, name: str) -> float:
     return float(algorithm.hyperparameters[initial]) if isinstance(initial, str) else float(initial)
 
 
+def _written(settings: list[ArraySetting], held: Mapping[str, list[Buffer]]) -> list[Placed]:
+    """All that steps write."""
+    own = [(setting.place, setting.buffer) for setting in settings]
+    return own + [(f"state[{name!r}][{i}]", buffer) for name, row in held.items() for i, buffer in enumerate(row)]
+
+
 def _make_state(
     owner: str,
     algorithm: Algorithm,
@@ -363,7 +406,7 @@ def _make_state(
     backend: Backend,
     given: Mapping[str, Sequence[Any]] | None,
     stream: int,
-) -> tuple[dict[str, list[Any]], dict[str, list[Buffer]]]:
+) -> tuple[Mapping[str, tuple[Any, ...]], dict[str, list[Buffer]]]:
     """The state that is kept for each array, by slot: the arrays, and their memory."""
     names = algorithm.program.state
     if given is not None and sorted(given) != sorted(names):
@@ -392,6 +435,12 @@ def _make_state(
                 raise ValueError(f"{place} has the shape {buffer.shape}; {shape} is right")
             if not buffer.writable:
                 raise ValueError(f"{place} is read-only, and steps write to it")
-            require_one_device(owner, [(settings[index].place, settings[index].buffer), (place, buffer)])
+            if backend.state_device == backend.name:
+                require_one_device(owner, [(settings[index].place, settings[index].buffer), (place, buffer)])
+            elif buffer.device != backend.state_device:
+                raise ValueError(
+                    f"{place} is on the {buffer.device}; with 'offload' state is on the {backend.state_device}"
+                )
             held[name].append(buffer)
-    return arrays, held
+    # An array that took the place of one of these would not be what steps write.
+    return MappingProxyType({name: tuple(own) for name, own in arrays.items()}), held

@@ -19,6 +19,7 @@ from tinyms_core.kernels.buffers import INTEGERS, Buffer, read_buffer
 from tinyms_core.kernels.cpu import PREPROCESSING, compute_type
 from tinyms_core.kernels.hand_over import hand_over
 from tinyms_core.kernels.program import analyse
+from tinyms_core.registry.validation import describe
 
 _WIDTHS = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 
@@ -72,6 +73,11 @@ def read_rows(
     """
     given, numbers, shape = gradient
     table = setting.buffer.shape
+    if not isinstance(shape, tuple | list):
+        raise TypeError(
+            f"{owner}: {place} must be an array, or rows as (indices, values, shape) with a tuple for the shape, got "
+            f"{describe(shape)} in its place"
+        )
     if tuple(shape) != table or not table:
         raise ValueError(f"{owner}: {place} is for the shape {tuple(shape)}; {setting.place} has {table}")
     indices = read_buffer(f"{owner}: the indices of {place}", given, stream, INTEGERS)
@@ -115,7 +121,7 @@ class RowStep:
         self._compute = compute_type(setting.buffer.dtype)
         self._hand_over: Any = None
         if exact:
-            self._hand_over = backend.kernel(analyse(hand_over, {}), setting.buffer.dtype, self._compute, None)
+            self._hand_over = backend.gradient_kernel(analyse(hand_over, {}), setting.buffer.dtype, self._compute)
 
     def __call__(self, gradient: RowGradient, table: Floats, stream: int) -> None:
         """Do the step; ``table`` has a row of the kernel's scalars for each group."""

@@ -29,14 +29,18 @@ class Backend(Protocol):
     """A device."""
 
     name: str
+    state_device: str
     chunk: int
     block: int
 
     def filled(self, shape: tuple[int, ...], dtype: str, value: float) -> Any:
-        """New memory with one value everywhere."""
+        """New memory for state, with one value everywhere."""
 
     def kernel(self, program: Program, parameter: str, gradient: str, factor: Factor | None) -> Any:
         """A rule's kernel, called with a batch, addresses, groups, scalars, the stream and the factors' groups."""
+
+    def gradient_kernel(self, program: Program, parameter: str, gradient: str) -> Any:
+        """A rule's kernel, called in the same way, all of whose tensors are where the gradients are."""
 
     def update_kernel(self, made: Any) -> Any:
         """The kernel of a written-out update, called in the same way."""
@@ -60,7 +64,7 @@ class Backend(Protocol):
 class CpuBackend:
     """Host memory, in numpy arrays."""
 
-    name = CPU
+    name = state_device = CPU
     chunk = CHUNK
     # Elements of a block of an exact step's gradient.
     block = 1 << 18
@@ -72,6 +76,10 @@ class CpuBackend:
     def kernel(self, program: Program, parameter: str, gradient: str, factor: Factor | None) -> Any:
         """A rule's kernel."""
         return _OnHost(CpuKernel(program, parameter, gradient), factor)
+
+    def gradient_kernel(self, program: Program, parameter: str, gradient: str) -> Any:
+        """A rule's kernel for gradients alone."""
+        return self.kernel(program, parameter, gradient, None)
 
     def update_kernel(self, made: Any) -> Any:
         """The kernel of a written-out update."""
@@ -108,7 +116,7 @@ class CpuBackend:
 class GpuBackend:
     """A GPU, by numba's CUDA side."""
 
-    name = GPU
+    name = state_device = GPU
 
     def __init__(self) -> None:
         from tinyms_core.kernels import gpu, gpu_device
@@ -129,6 +137,10 @@ class GpuBackend:
     def kernel(self, program: Program, parameter: str, gradient: str, factor: Factor | None) -> Any:
         """A rule's kernel."""
         return self._gpu.GpuKernel(program, parameter, gradient, factor)
+
+    def gradient_kernel(self, program: Program, parameter: str, gradient: str) -> Any:
+        """A rule's kernel for gradients alone."""
+        return self._gpu.GpuKernel(program, parameter, gradient)
 
     def update_kernel(self, made: Any) -> Any:
         """The kernel of a written-out update."""
@@ -175,6 +187,28 @@ class GpuBackend:
 
     def _launch(self, run: Any, items: int, stream: int, arguments: tuple[int, ...]) -> None:
         self._gpu.launch_blocks(run, self._device.launch_shape(), items, stream, arguments)
+
+
+class OffloadBackend(GpuBackend):
+    """A GPU with the host's memory for state; kernels of the CPU update it."""
+
+    state_device = CPU
+
+    def __init__(self) -> None:
+        super().__init__()
+        from tinyms_core.kernels import gpu_offload
+
+        self._offload = gpu_offload
+        self.pipeline = gpu_offload.Pipeline()
+
+    def filled(self, shape: tuple[int, ...], dtype: str, value: float) -> Any:
+        """New memory of the host, with one value everywhere."""
+        return np.full(shape, value, dtype)
+
+    def kernel(self, program: Program, parameter: str, gradient: str, factor: Factor | None) -> Any:
+        """A rule's kernel for state on the host."""
+        assert factor is None
+        return self._offload.OffloadKernel(program, parameter, gradient, self.pipeline)
 
 
 class _OnHost:
@@ -226,6 +260,11 @@ def unusable(device: str) -> str:
     if not module_exists(GPU_MODULE):
         return f"module {GPU_MODULE!r} is not installed; pip install 'tinyms-core[gpu]'"
     return lacking(GPU_MODULE)
+
+
+def offloading(backend: Backend) -> Backend:
+    """The backend for the same arrays with the state on the host, which that of the host itself is already."""
+    return OffloadBackend() if backend.name == GPU else backend
 
 
 def backend_for(owner: str, buffer: Buffer) -> Backend:

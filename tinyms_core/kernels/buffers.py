@@ -26,6 +26,7 @@ _TYPE_STRINGS = {
     "<f4": "float32", "<f8": "float64", "<f2": "float16", "<V2": "bfloat16", "|V2": "bfloat16", "<i4": "int32",
     "<i8": "int64",
 }  # fmt: skip
+_WIDTHS = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2, "int32": 4, "int64": 8}
 # A stream that orders itself after all others; its handle in the array interface.
 _DEFAULT_STREAMS = (None, 0, 1)
 
@@ -72,7 +73,8 @@ def read_buffer(place: str, value: Any, stream: int = 0, dtypes: tuple[str, ...]
 
     Raises:
         TypeError: no array, or of another dtype.
-        ValueError: not contiguous in the order of C, or on a device that is neither CPU nor GPU.
+        ValueError: not contiguous in the order of C, at an address that is no multiple of an element's size, masked,
+            or on a device that is neither CPU nor GPU.
     """
     reader = _reader_of(value)
     if reader is None:
@@ -83,6 +85,12 @@ def read_buffer(place: str, value: Any, stream: int = 0, dtypes: tuple[str, ...]
     buffer = reader(place, value, stream)
     if buffer.dtype not in dtypes:
         raise TypeError(f"{place} must be of {' or '.join(dtypes)}, got {buffer.dtype}")
+    width = _WIDTHS[buffer.dtype]
+    if buffer.size and buffer.address % width:
+        raise ValueError(
+            f"{place} must be aligned: it begins at the address {buffer.address}, which is no multiple of {width}; "
+            "make a copy and step on that"
+        )
     return buffer
 
 
@@ -141,6 +149,8 @@ def _from_cuda_interface(place: str, value: Any, stream: int) -> Buffer:
 
 
 def _from_numpy(place: str, value: Any, stream: int) -> Buffer:
+    if isinstance(value, np.ma.MaskedArray):
+        raise ValueError(f"{place} has a mask; an array without one is right")
     _require_contiguous(place, bool(value.flags.c_contiguous))
     # Types that other libraries add to numpy go by their names.
     dtype = _TYPE_STRINGS.get(value.dtype.str) or value.dtype.name

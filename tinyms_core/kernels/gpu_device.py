@@ -29,15 +29,18 @@ class Shape:
         blocks: blocks of a launch at most; some for each of the GPU's multiprocessors when None.
         chunk: elements of a chunk: some rounds of a block, few enough that the last chunks do not leave most of the
             GPU idle.
+        staged: elements that an offloaded step has on their way at a time, about: enough that copying them takes
+            longer than starting the copy.
     """
 
     threads: int
     blocks: int | None
     chunk: int
+    staged: int
 
 
 # The simulator makes a thread of the operating system of each of a block's.
-_shape = Shape(4, 3, 64) if SIMULATED else Shape(256, None, 4096)
+_shape = Shape(4, 3, 64, 150) if SIMULATED else Shape(256, None, 4096, 1 << 20)
 # More blocks than run at a time, so that those that come last leave little of the GPU idle, and few enough that a
 # block has several chunks of a large list.
 _BLOCKS_PER_MULTIPROCESSOR = 128
@@ -75,7 +78,7 @@ class DeviceArray:
         self._kind = np.dtype(_TYPES[dtype][0])
         # Memory of no bytes has no address.
         self._memory = cuda.device_array(max(1, prod(self.shape)), self._kind)
-        self.address = _address(self._memory)
+        self.address = address_of(self._memory)
 
     def __repr__(self) -> str:
         return f"<DeviceArray of {self.dtype}, shape {self.shape}>"
@@ -106,7 +109,8 @@ class DeviceArray:
         return loaded(copied, self.dtype)
 
 
-def _address(memory: Any) -> int:
+def address_of(memory: Any) -> int:
+    """Where memory of the GPU, an array of numba's, begins."""
     if SIMULATED:
         return int(memory.ctypes.data)
     return int(memory.__cuda_array_interface__["data"][0])
@@ -125,21 +129,27 @@ def launch_shape() -> Shape:
 
 
 @contextmanager
-def shaped(threads: int | None = None, blocks: int | None = None, chunk: int | None = None) -> Iterator[None]:
+def shaped(
+    threads: int | None = None, blocks: int | None = None, chunk: int | None = None, staged: int | None = None
+) -> Iterator[None]:
     """Give kernels that are made inside the ``with`` block another launch shape.
 
     Arguments:
         threads: threads of a block.
         blocks: blocks of a launch at most.
         chunk: elements of a chunk.
+        staged: elements that an offloaded step has on their way at a time.
 
     Raises:
         ValueError: ``threads`` is no power of two, or a number is less than 1.
     """
     global _shape
     before = _shape
-    wanted = Shape(threads or before.threads, blocks or before.blocks, chunk or before.chunk)
-    if wanted.threads & (wanted.threads - 1) or min(wanted.threads, wanted.blocks or 1, wanted.chunk) < 1:
+    wanted = Shape(threads or before.threads, blocks or before.blocks, chunk or before.chunk, staged or before.staged)
+    if (
+        wanted.threads & (wanted.threads - 1)
+        or min(wanted.threads, wanted.blocks or 1, wanted.chunk, wanted.staged) < 1
+    ):
         raise ValueError(f"shaped: 'threads' must be a power of two and all numbers at least 1, got {wanted}")
     _shape = wanted
     try:

@@ -26,6 +26,7 @@ from tinyms_core.optimizer.gradient_methods import GradientMethods
 from tinyms_core.optimizer.groups import Grouping, Options, Take, make_grouping, require_capabilities
 from tinyms_core.optimizer.kernel_choice import check_target, choose_kernel
 from tinyms_core.optimizer.modes import in_graph_mode
+from tinyms_core.optimizer.offload import Offloading
 from tinyms_core.optimizer.rate_methods import RateMethods
 from tinyms_core.optimizer.rates import FixedRate, NoRate, Read, exhausted, read_element
 from tinyms_core.optimizer.sparse import is_sparse, parts, read_sparse
@@ -41,7 +42,7 @@ from tinyms_core.registry.validation import flag, number
 _OWN_ARGUMENTS = ("learning_rate", "weight_decay", "loss_scale")
 
 
-class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
+class Optimizer(GradientMethods, RateMethods, Offloading, TracedStep, nn.Optimizer):
     r"""Base class of all optimizers: groups, rates, decay, scaling, centralization, state and stepping.
 
     A subclass states its algorithm in one of three ways.
@@ -75,10 +76,13 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
             to parameters with neither ``beta`` nor ``gamma`` in their names; in groups, to all.
         loss_scale: a float or int > 0 that gradients are divided by.
         hyperparameters: value of each hyperparameter that ``spec`` declares.
+        offload: whether state is in the host's memory and updated there, for a rule on single elements; as ``spec``
+            declares when None. It can be asked and set later as ``use_offload``.
 
     Raises:
         TypeError: an argument of a wrong type.
         ValueError: an argument out of range, or arguments or groups that contradict each other.
+        MissingKernelError: state is to be offloaded, and MindSpore's device is not the CPU.
         InvalidGroupError: a group with unknown keys, or without ``params``.
 
     Example:
@@ -107,6 +111,7 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         loss_scale: Any = 1.0,
         *,
         hyperparameters: Mapping[str, Any] | None = None,
+        offload: bool | None = None,
     ) -> None:
         # Everything is checked before the first attribute is set or Parameter made.
         name = self.name
@@ -130,6 +135,7 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
         self._unique = not any(s.parameter.unique for s in grouping.settings)
         self._set_groups(grouping)
         self._set_state(values)
+        self.use_offload = self._declares_offload if offload is None else offload
         self._set_execution()
 
     # -- construction -----------------------------------------------------------------------------
@@ -332,6 +338,16 @@ class Optimizer(GradientMethods, RateMethods, TracedStep, nn.Optimizer):
     def scales_gradient(self) -> bool:
         """Whether gradients are divided by the loss scale."""
         return self.spec is None or self.spec.capabilities.loss_scale
+
+    @property
+    def preconditions(self) -> bool:
+        """Whether the rule sees something in place of the gradients."""
+        own = type(self)
+        return (own.precondition, own.precondition_on_host) != (Optimizer.precondition, Optimizer.precondition_on_host)
+
+    @property
+    def _declares_offload(self) -> bool:
+        return self.spec is not None and self.spec.capabilities.offload
 
     @property
     def sparse(self) -> str:

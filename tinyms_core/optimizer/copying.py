@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from tinyms_core.optimizer.base import Optimizer
 
 # Parameters pickle by value; schedules and other Cells that the user gave pickle if they can.
-Snapshot = tuple[type, list[Any], dict[str, Any], dict[str, Any]]
+Snapshot = tuple[type, list[Any], dict[str, Any], dict[str, Any], bool]
 
 
 def snapshot(optimizer: Optimizer) -> Snapshot:
-    """What an optimizer can be rebuilt from: class, parameters or groups, configuration, state by name."""
+    """What an optimizer can be rebuilt from: class, parameters or groups, configuration, state by name, its offload."""
     own = {setting.parameter.name for setting in optimizer.settings}
     state = {p.name: p.asnumpy().copy() for p in optimizer.get_parameters() if p.name not in own}
-    return type(optimizer), optimizer._source, optimizer.get_config(), state
+    return type(optimizer), optimizer._source, optimizer.get_config(), state, optimizer.use_offload
 
 
 def copy_optimizer(optimizer: Optimizer, memo: dict[int, Any]) -> Optimizer:
@@ -32,13 +32,16 @@ def copy_optimizer(optimizer: Optimizer, memo: dict[int, Any]) -> Optimizer:
 
     ``copy.deepcopy((network, optimizer))`` therefore gives an optimizer of the new network.
     """
-    cls, source, config, state = snapshot(optimizer)
-    return rebuild_optimizer(cls, copy.deepcopy(source, memo), copy.deepcopy(config, memo), state)
+    cls, source, config, state, offload = snapshot(optimizer)
+    return rebuild_optimizer(cls, copy.deepcopy(source, memo), copy.deepcopy(config, memo), state, offload)
 
 
-def rebuild_optimizer(cls: type, source: list[Any], config: dict[str, Any], state: dict[str, Any]) -> Optimizer:
+def rebuild_optimizer(
+    cls: type, source: list[Any], config: dict[str, Any], state: dict[str, Any], offload: bool
+) -> Optimizer:
     """Build an optimizer from its `snapshot`."""
     optimizer: Optimizer = cls(source, **config)
+    optimizer.use_offload = offload
     for parameter in optimizer.get_parameters():
         if parameter.name in state:
             _write(parameter, state[parameter.name])

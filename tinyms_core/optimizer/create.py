@@ -38,6 +38,7 @@ def create_optimizer(
     decay_bias_and_norm: bool = False,
     layer_decay: float | None = None,
     around: str | None = None,
+    offload: bool | None = None,
     **hyperparameters: Any,
 ) -> nn.Optimizer:
     r"""Build an optimizer by name, for a network or for parameters.
@@ -66,6 +67,8 @@ def create_optimizer(
         decay_bias_and_norm: whether the decay applies to biases and normalizations too.
         layer_decay: :math:`d`, in (0, 1]; None for one rate. Needs a network and a rate that is a number.
         around: name of the optimizer that one of the given name is built around.
+        offload: whether state is in the host's memory and updated there, for a rule on single elements; as the
+            optimizer declares when None.
         hyperparameters: the optimizer's other arguments; an unknown one is refused with the known ones. With
             ``around`` they are those of either optimizer; one that both have is the outer one's.
 
@@ -76,7 +79,9 @@ def create_optimizer(
         UnknownOptimizerError: no optimizer of that name.
         TypeError: an argument that the optimizer does not have, or of a wrong type; ``around`` is missing where it is
             needed, or given where it is not.
-        ValueError: an argument out of range, or ``layer_decay`` without a network.
+        ValueError: an argument out of range, ``layer_decay`` without a network, or ``offload`` where a step is not
+            elementwise.
+        MissingKernelError: state is to be offloaded, and MindSpore's device is not the CPU.
 
     Example:
         >>> from mindspore import nn
@@ -97,6 +102,8 @@ def create_optimizer(
         "layer_decay": layer_decay,
     }
     if api.optimizer_info(name).capabilities.wraps_optimizer:
+        if offload:
+            raise ValueError(f"{name}: 'offload' must be False: its factors are of whole parameters")
         return _create_around(name, cls, net_or_params, around, base, hyperparameters)
     if around is not None:
         raise TypeError(f"{name}: it is not built around another optimizer, got around={around!r}")
@@ -133,6 +140,8 @@ def create_optimizer(
     else:
         params = net_or_params
     optimizer: Optimizer = cls(params, **arguments)
+    if offload is not None:
+        optimizer.use_offload = offload
     return optimizer
 
 

@@ -56,6 +56,8 @@ class Capabilities(PlainFields):
         workspace: Whether a step needs memory of a parameter's size while it runs, as products of matrices do.
         group_options: Hyperparameters that a group may have values of its own for, under their names. The optimizer's
             algorithm has to be an `Update`.
+        offload: Whether state is in the host's memory unless something else is asked for. The algorithm has to be a
+            rule without norms; every such rule can be asked to, declared or not.
 
     Raises:
         InvalidSpecError: If a field cannot be; the message names it.
@@ -75,6 +77,7 @@ class Capabilities(PlainFields):
     decay_filter: Literal["names", "all"] = "names"
     workspace: bool = False
     group_options: tuple[str, ...] = ()
+    offload: bool = False
 
     def __post_init__(self) -> None:
         checks.check_choice("Capabilities.sparse", self.sparse, ("exact", "lazy", "none"))
@@ -89,12 +92,15 @@ class Capabilities(PlainFields):
             "consumes_network",
             "layerwise",
             "workspace",
+            "offload",
         ):
             checks.check_flag(f"Capabilities.{name}", getattr(self, name))
         if self.layerwise and self.sparse != "none":
             raise checks.refuse(
                 "Capabilities.sparse", self.sparse, "'none' for a layerwise optimizer: rows are no layer"
             )
+        if self.offload and (self.layerwise or self.workspace):
+            raise checks.refuse("Capabilities.offload", True, "False where a step is not of single elements")
         for name, choices in (("dtypes", DTYPES), ("modes", MODES)):
             _freeze(self, name, partial(checks.check_choice, choices=choices), empty=False)
         _freeze(self, "group_options", checks.check_identifier)

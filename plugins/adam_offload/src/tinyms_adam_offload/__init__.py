@@ -32,7 +32,7 @@ SPEC = OptimizerSpec(
         StateSlot("beta1_power", prefix="beta1_power", initial=1.0, shape="singleton"),
         StateSlot("beta2_power", prefix="beta2_power", initial=1.0, shape="singleton"),
     ),
-    capabilities=Capabilities(sparse="exact", centralization=False),
+    capabilities=Capabilities(sparse="exact", centralization=False, offload=True),
 )
 
 

@@ -17,7 +17,8 @@ class AdamOffload(Optimizer):
 
     With ``use_nesterov`` the numerator is :math:`\beta_1 m_t + (1-\beta_1) g_t`.
 
-    The numbers are those of Adam. Where parameters are on the CPU, host and device are the same memory.
+    The numbers are those of Adam. Where MindSpore's device is the CPU, host and device are the same memory; arrays on a
+    GPU are stepped by ``tinyms_core.kernels.ArrayOptimizer("adam_offload", ...)``.
 
     Arguments:
         params: Parameters, or group dicts with ``params``, ``lr``, ``weight_decay``, and one with
@@ -37,6 +38,7 @@ class AdamOffload(Optimizer):
     Raises:
         TypeError: an argument of a wrong type; the betas and ``eps`` must be floats.
         ValueError: an argument out of range.
+        MissingKernelError: MindSpore's device is not the CPU.
 
     Example:
         >>> import tinyms_core

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import mindspore
 from mindspore import ops
 
 from tinyms_core import Update
@@ -26,7 +25,7 @@ def muon(
                 ahead = kept * m + new * g
             matrix = ahead.reshape((w.shape[0], -1))
             size = step_size(matrix.shape[0], matrix.shape[1], match_adamw, lr)
-            step = orthogonalised(matrix, ns_steps, ns_coefficients).reshape(w.shape)
+            step = orthogonalised(matrix, ns_steps, ns_coefficients, lr).reshape(w.shape)
             step = ops.cast(rate * size, kind) * step
         else:
             rate = lr
@@ -48,13 +47,19 @@ def step_size(rows: Any, columns: Any, match_adamw: Any, like: Any) -> Any:
     return ops.sqrt(one * max(rows, columns)) / 5 if match_adamw else ops.sqrt(one * max(rows, columns) / columns)
 
 
-def orthogonalised(matrix: Any, steps: Any, coefficients: Any) -> Any:
-    """A matrix with all singular values near 1, by Newton and Schulz's iteration of the fifth order."""
+def orthogonalised(matrix: Any, steps: Any, coefficients: Any, like: Any) -> Any:
+    """A matrix with all singular values near 1, by Newton and Schulz's iteration of the fifth order.
+
+    Its norm is computed in the dtype of another tensor.
+    """
     kind = matrix.dtype
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix
-    # In float64, where no square of a float32 is too large or too small.
-    norm = ops.sqrt(ops.square(ops.cast(x, mindspore.float64)).sum())
+    # Of elements that are 1 at most, no square is too large, and none that counts is too small: Ascend has no float64.
+    wide = ops.cast(x, like.dtype)
+    largest = ops.abs(wide).max()
+    largest = ops.select(largest > 0, largest, ops.ones_like(largest))
+    norm = largest * ops.sqrt(ops.square(wide / largest).sum())
     x = x * ops.cast(1 / ops.maximum(norm, ops.ones_like(norm) / 10000000), kind)
     first, second, third = (ops.cast(c, kind) for c in coefficients)
     for _ in range(steps):
