@@ -121,6 +121,7 @@ def test_formulas_become_mathml():
     assert "<mfrac>" in drawn
     assert "<msqrt>" in drawn
     assert formulas.to_mathml(r"\text{use\_clip}").count("use_clip") == 1
+    assert formulas.to_mathml(r"\big( a \big)^2") == formulas.to_mathml(r"\left( a \right)^2")
 
 
 def test_a_command_that_cannot_be_shown_is_an_error():

@@ -8,6 +8,7 @@ from typing import Any
 from latex2mathml.converter import convert
 
 _BLOCK = re.compile(r"^(?P<indent> *)\.\. math::\n(?P<body>(?:(?P=indent) +\S.*\n?|[ \t]*\n)+)", re.MULTILINE)
+_BIG = re.compile(r"\\big[lr]?(?:(?P<open>[(\[])|(?P<close>[)\]]))")
 _INLINE = re.compile(r":math:`([^`]+)`")
 _EXAMPLE = re.compile(r"^( *)Example:$", re.MULTILINE)
 
@@ -22,6 +23,8 @@ def to_mathml(latex: str, display: str = "inline") -> str:
     Raises:
         ValueError: a command is not known.
     """
+    # Fences that grow with what is in them: those of a fixed size are drawn in two sizes where one has an exponent.
+    latex = _BIG.sub(lambda fence: f"\\left{fence['open']}" if fence["open"] else f"\\right{fence['close']}", latex)
     # The converter leaves the escape of an underscore inside of text.
     converted = str(convert(" ".join(latex.split()), display=display)).replace("\\_", "_")
     if "\\" in converted:

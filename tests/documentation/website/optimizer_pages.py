@@ -180,7 +180,7 @@ def _facts(spec: OptimizerSpec) -> str:
         ("weight decay", "the inner one's" if can.wraps_optimizer else _DECAY[can.weight_decay]),
         ("built from", _built_from(spec)),
     ]
-    return _table(("", ""), rows) + (
+    return _table(("what", "how"), rows) + (
         "\nState is of a float32 parameter of 1024 by 1024. *Kernel*: a fused, multi-threaded pass over all tensors. "
         "*Operators*: MindSpore's. *Not run*: nothing here has been run on such a device.\n"
     )
