@@ -61,7 +61,8 @@ def gallery_page(exhibits: Sequence[Exhibit], parts: Sequence[str]) -> str:
         exhibits: The optimizers.
         parts: What is shown of them.
     """
-    thumbnails = _grid(f"[{_image(one, one.pictures[0])}](#{one.name})" for one in exhibits if one.pictures)
+    leading = (f"[{_image(one, one.pictures[0])}](#{one.name})" for one in exhibits if one.pictures)
+    thumbnails = _grid(leading, "gallery thumbnails")
     return "".join([_INTRODUCTION, thumbnails, *(_section(one) for one in exhibits), _HOW, *_how(parts)])
 
 
@@ -98,5 +99,5 @@ def _image(one: Exhibit, picture: str) -> str:
     return f"![{one.title}: {picture}]({one.name}-{picture}.png)"
 
 
-def _grid(cells: Iterable[str]) -> str:
-    return '<div class="gallery" markdown>\n\n' + "\n\n".join(cells) + "\n\n</div>\n"
+def _grid(cells: Iterable[str], kind: str = "gallery") -> str:
+    return f'<div class="{kind}" markdown>\n\n' + "\n\n".join(cells) + "\n\n</div>\n"
