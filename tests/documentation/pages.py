@@ -156,11 +156,11 @@ def _row(name: str, spec: OptimizerSpec) -> tuple[str, ...]:
         "kernel, not run" if "Ascend" in kernels else f"{operators}, not run" if elsewhere else _NONE,
         _NONE if can.sparse == "none" else can.sparse,
         "yes" if "bfloat16" in can.dtypes else _NONE,
-        "the inner one's" if can.wraps_optimizer else _state_bytes(spec),
+        "the inner one's" if can.wraps_optimizer else state_bytes(spec),
     )
 
 
-def _state_bytes(spec: OptimizerSpec) -> str:
+def state_bytes(spec: OptimizerSpec) -> str:
     """State for each element of a large float32 matrix, and with the arguments that add some."""
     edge = 1024
     plain = spec.state_bytes((edge, edge)) / edge**2

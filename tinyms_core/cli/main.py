@@ -12,6 +12,7 @@ from tinyms_core.cli.commands.check import check
 from tinyms_core.cli.commands.compare import compare
 from tinyms_core.cli.commands.completion import completion
 from tinyms_core.cli.commands.doctor import doctor
+from tinyms_core.cli.commands.gallery import gallery
 from tinyms_core.cli.commands.info import info
 from tinyms_core.cli.commands.listing import list_command
 from tinyms_core.cli.commands.new import new
@@ -50,7 +51,7 @@ def cli() -> None:
     """
 
 
-for _command in (list_command, info, check, train, compare, bench, warmup, new, doctor, completion):
+for _command in (list_command, info, check, train, compare, gallery, bench, warmup, new, doctor, completion):
     cli.add_command(_command)
 
 

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 CHUNK = 16_384
-# Below this many elements a step is shorter than waking a second thread.
 PARALLEL_ELEMENTS = 131_072
+"""Below this many elements a step is shorter than waking a second thread."""
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

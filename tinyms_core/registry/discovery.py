@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from importlib.metadata import Distribution, EntryPoint
 
 ENTRY_POINT_GROUP: Final = "tinyms.optimizers"
+"""The group of entry points in which a distribution names the module with its hooks."""
 
 Stage = Literal["", "metadata", "switch", "import", "hooks", "call", "specification", "contract"]
 

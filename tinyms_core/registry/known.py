@@ -43,6 +43,7 @@ KNOWN_OPTIMIZERS: Final = (
     KnownOptimizer("adan", "tinyms-adan"),
     KnownOptimizer("muon", "tinyms-muon"),
 )
+"""The optimizers of this project: an error about a name that is not installed says which distribution has it."""
 
 FIRST_PARTY: Final = frozenset(known.distribution for known in KNOWN_OPTIMIZERS)
 

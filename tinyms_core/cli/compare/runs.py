@@ -114,7 +114,7 @@ def train_until(
                 looks.append((number, _accuracy(network, images, judge.labels), seconds))
             if not np.isfinite(value) or (looks and looks[-1][1] >= task.target):
                 break
-        _detach(built)
+        let_go(built)
     steps, accuracies, times = zip(*(looks or [(number, 0.0, seconds)]), strict=True)
     return Run(optimizer, seed, steps, accuracies, times, task.target)
 
@@ -146,7 +146,7 @@ def _accuracy(network: nn.Cell, images: Tensor, labels: Any) -> float:
     return float(np.mean(network(images).asnumpy().argmax(axis=1) == labels))
 
 
-def _detach(optimizer: Any) -> None:
+def let_go(optimizer: Any) -> None:
     """Let go of the network, for an optimizer that looks at it."""
     detach = getattr(optimizer, "detach", None)
     if detach is not None:

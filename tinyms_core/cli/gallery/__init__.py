@@ -1,0 +1,1 @@
+"""Pictures of what optimizers do, and a page that shows them."""
