@@ -16,7 +16,7 @@ from tinyms_core.conformance.row_steps import require_rows
 from tinyms_core.conformance.workload import Member
 from tinyms_core.kernels.buffers import GPU
 from tinyms_core.kernels.displacement import not_elementwise
-from tinyms_core.kernels.memory import WIDTH
+from tinyms_core.kernels.traffic import WIDTHS
 from tinyms_core.registry.specs import DTYPES
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def check_offload_memory(subject: KernelSubject) -> None:
         run.optimizer.step(held)
     sizes = [int(np.prod(place.member.shape)) for place in run.workload.places]
     pieces = sum(-(-size // chunk) + 1 for size in sizes)
-    allowed = (_AHEAD + 1) * staged * 2 * WIDTH["float32"] + pieces * _PIECE_BYTES
+    allowed = (_AHEAD + 1) * staged * 2 * WIDTHS["float32"] + pieces * _PIECE_BYTES
     # The arrays themselves have as many bytes as the gradients.
     taken = sum(allocated) - 2 * given
     require(
