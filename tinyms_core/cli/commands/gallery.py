@@ -44,7 +44,7 @@ def gallery(names: tuple[str, ...], parts: tuple[str, ...], around: str, output:
 
     Paths on the functions of Rosenbrock, Beale and Rastrigin; the loss while handwritten digits are learned, and
     while a small transformer learns characters; and what comes of other learning rates. Each is shown with the best
-    of a few fixed rates. One optimizer takes about half a minute.
+    of a few fixed rates. One optimizer takes a minute or two.
 
     \b
     Examples:
