@@ -1,0 +1,68 @@
+"""A killed process is an error for the others within a bounded time, and costs no checkpoint."""
+
+from __future__ import annotations
+
+import mindspore
+import pytest
+
+from tests.distributed.faults import FILE, KILLED_AT, SAVED_EVERY, STEPS
+from tests.distributed.launch import Session
+
+# Seconds that a process waits for another in an exchange; MindSpore's default is 30.
+WAIT = 5
+# What an error may come later than that, on a busy machine.
+LATER = 10
+
+
+@pytest.fixture(scope="module")
+def sessions(tmp_path_factory):
+    """Two processes of which one is killed, then two that go on from the checkpoint, of which one is killed again."""
+    folder = tmp_path_factory.mktemp("faults")
+    found = {"folder": folder}
+    for table in ("killed", "restarted"):
+        # On one machine msrun ends all workers when one fails. Without it they are as on several machines.
+        session = Session(f"faults:{table}", 2, folder, seconds=90, wait=WAIT, joined=False)
+        try:
+            (results,) = session.results(0)
+        finally:
+            session.close()
+        found["left over"] = session.processes()
+        (folder / "rank0.json").unlink()
+        for check, result in results.items():
+            assert "failed" not in result, result["failed"]
+            found[check] = result["gave"]
+    return found
+
+
+def test_a_rank_killed_in_a_step_is_an_error_within_the_time(sessions):
+    gave = sessions["a_rank_is_killed_between_its_update_and_the_exchange"]
+    assert gave["seconds"] < WAIT + LATER
+    assert "rank 0 of 2: the update of parameters failed" in gave["said"]
+    assert f"within {WAIT} s" in gave["said"]
+    assert gave["step in the checkpoint"] == KILLED_AT // SAVED_EVERY * SAVED_EVERY
+
+
+def test_a_torn_optimizer_refuses_steps_and_checkpoints_at_once(sessions):
+    (again, step), (saving, checkpoint) = sessions["a_rank_is_killed_between_its_update_and_the_exchange"]["later"]
+    assert max(again, saving) < 1
+    assert "no step is possible until load_checkpoint" in step
+    assert "no checkpoint is possible until load_checkpoint" in checkpoint
+
+
+def test_a_restart_reproduces_the_trajectory(sessions):
+    gave = sessions["training_goes_on_from_the_checkpoint"]
+    assert gave["began"] == KILLED_AT // SAVED_EVERY * SAVED_EVERY
+    assert gave["restarted"] == gave["undisturbed"]
+
+
+def test_a_rank_killed_while_saving_leaves_the_old_checkpoint(sessions):
+    gave = sessions["a_rank_is_killed_while_a_checkpoint_is_saved"]
+    assert gave["seconds"] < WAIT + LATER
+    assert "the state for a checkpoint failed" in gave["said"]
+    assert (gave["unchanged"], gave["left"]) == (True, [])
+    loaded = mindspore.load_checkpoint(str(sessions["folder"] / FILE), format="safetensors")
+    assert int(loaded["global_step"].asnumpy()[0]) == STEPS
+
+
+def test_no_process_is_left(sessions):
+    assert sessions["left over"] == []
