@@ -31,7 +31,7 @@ class Session:
     """
 
     def __init__(
-        self, module: str, ranks: int, folder: Path, *, seconds: float, wait: int = 30, joined: bool = True
+        self, module: str, ranks: int, folder: Path, *, seconds: float, wait: int = 120, joined: bool = True
     ) -> None:
         self.folder = folder
         self.ranks = ranks

@@ -8,10 +8,11 @@ import pytest
 from tests.distributed.faults import FILE, KILLED_AT, SAVED_EVERY, STEPS
 from tests.distributed.launch import Session
 
-# Seconds that a process waits for another in an exchange; MindSpore's default is 30.
-WAIT = 5
+# Seconds that a process waits for another in an exchange; MindSpore's default is 30. Less is too little for a busy
+# machine: processes that start together come to their first exchange at different times.
+WAIT = 15
 # What an error may come later than that, on a busy machine.
-LATER = 10
+LATER = 15
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def sessions(tmp_path_factory):
     found = {"folder": folder}
     for table in ("killed", "restarted"):
         # On one machine msrun ends all workers when one fails. Without it they are as on several machines.
-        session = Session(f"faults:{table}", 2, folder, seconds=90, wait=WAIT, joined=False)
+        session = Session(f"faults:{table}", 2, folder, seconds=240, wait=WAIT, joined=False)
         try:
             (results,) = session.results(0)
         finally:
@@ -42,11 +43,16 @@ def test_a_rank_killed_in_a_step_is_an_error_within_the_time(sessions):
     assert gave["step in the checkpoint"] == KILLED_AT // SAVED_EVERY * SAVED_EVERY
 
 
-def test_a_torn_optimizer_refuses_steps_and_checkpoints_at_once(sessions):
-    (again, step), (saving, checkpoint) = sessions["a_rank_is_killed_between_its_update_and_the_exchange"]["later"]
-    assert max(again, saving) < 1
-    assert "no step is possible until load_checkpoint" in step
-    assert "no checkpoint is possible until load_checkpoint" in checkpoint
+def test_nothing_is_exchanged_after_a_failure(sessions):
+    later = sessions["a_rank_is_killed_between_its_update_and_the_exchange"]["later"]
+    # Without another wait for the process that is gone.
+    assert max(seconds for seconds, _ in later) < WAIT / 2
+    for what, (_, said) in zip(
+        ("a divided step", "saving a checkpoint", "loading", "an agreement"), later, strict=True
+    ):
+        assert said.startswith(f"rank 0 of 2: {what}")
+        assert "was not begun, because an earlier exchange failed" in said
+        assert "The failure was: rank 0 of 2: the update of parameters failed" in said
 
 
 def test_a_restart_reproduces_the_trajectory(sessions):
@@ -58,7 +64,7 @@ def test_a_restart_reproduces_the_trajectory(sessions):
 def test_a_rank_killed_while_saving_leaves_the_old_checkpoint(sessions):
     gave = sessions["a_rank_is_killed_while_a_checkpoint_is_saved"]
     assert gave["seconds"] < WAIT + LATER
-    assert "the state for a checkpoint failed" in gave["said"]
+    assert "saving a checkpoint failed" in gave["said"]
     assert (gave["unchanged"], gave["left"]) == (True, [])
     loaded = mindspore.load_checkpoint(str(sessions["folder"] / FILE), format="safetensors")
     assert int(loaded["global_step"].asnumpy()[0]) == STEPS

@@ -36,7 +36,7 @@ def sessions(tmp_path_factory):
     alone = save_undivided(folder)
     found = {"alone": alone, "folder": folder}
     for module, ranks in (("two_ranks", 2), ("four_ranks", 4)):
-        session = Session(module, ranks, folder, seconds=120)
+        session = Session(module, ranks, folder, seconds=480)
         try:
             found[module] = session.results()
             found[f"{module} ended"] = session.wait(), session.processes()

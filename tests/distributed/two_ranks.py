@@ -26,7 +26,7 @@ from tests.distributed.problems import (
     gradients,
     parameters,
 )
-from tinyms_core.distributed import GradientAverage, all_ranks, equalize_ranks, shard_state
+from tinyms_core.distributed import GradientAverage, LostRankError, all_ranks, equalize_ranks, shard_state
 from tinyms_core.examples import SignDescent, parameter, tensor
 
 
@@ -282,9 +282,38 @@ def errors_leave_divided_state_as_it_was(folder: Path) -> Any:
     refused(TypeError, "must be the name of an optimizer or a class", lambda: shard_state(nn.Adam, own))
     matrix = [{"params": own[:1], "grad_centralization": True}]
     refused(ValueError, "is not a convolution's", lambda: shard_state("adam", matrix))
-    kind, part = (RuntimeError, "process 0 could not write") if get_rank() else (ValueError, "'path' must end in")
+    kind, part = (LostRankError, "the checkpoint that process 0 writes was refused") if get_rank() else (ValueError, "'path' must end in")
     refused(kind, part, lambda: sharded.save_checkpoint(folder / "last.txt"))
     assert digest(sharded.optimizer.get_parameters()) == before
+    return digest(own)
+
+
+def an_error_of_one_rank_is_one_of_all(folder: Path) -> Any:
+    """Whatever one rank refuses, the other does not do either, and both are at the same exchange afterwards."""
+    own, same = parameters(), parameters()
+    average = GradientAverage(own)
+    sharded = shard_state("adam", own, learning_rate=[0.1, 0.2, 0.3])
+    undivided = tinyms_core.get_optimizer("adam")(same, learning_rate=[0.1, 0.2, 0.3])
+    path = folder / "one_error.safetensors"
+    for step in range(3):
+        means = average(gradients(own, step, get_rank()))
+        sharded(means)
+        undivided(means)
+        before = digest(sharded.optimizer.get_parameters())
+        wrong = gradients(own, step)[1:] if get_rank() == step % 2 else gradients(own, step)
+        mine = get_rank() == step % 2
+        kind, part = (ValueError, "gradient(s) for") if mine else (LostRankError, "another process raised an error")
+        refused(kind, part, lambda wrong=wrong: average(wrong))
+        if step < 2:
+            refused(kind, part, lambda wrong=wrong: sharded(wrong))
+        sharded.save_checkpoint(path)
+        elsewhere = folder / "missing.safetensors" if mine else path
+        kind, part = (ValueError, "missing") if mine else (LostRankError, "loading a checkpoint was refused")
+        refused(kind, part, lambda elsewhere=elsewhere: sharded.load_checkpoint(elsewhere))
+        assert digest(sharded.optimizer.get_parameters()) == before
+        assert all_ranks(mine) is False
+    refused(ValueError, "lists 3 value(s)", lambda: sharded(gradients(own, 0)))
+    assert digest(own) == digest(same)
     return digest(own)
 
 
@@ -331,6 +360,7 @@ CHECKS = (
     parameters_are_broadcast_in_a_graph,
     divided_equals_undivided,
     errors_leave_divided_state_as_it_was,
+    an_error_of_one_rank_is_one_of_all,
     rates_are_those_of_the_whole_parameters,
     checkpoints_are_whole,
 )

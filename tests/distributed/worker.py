@@ -1,7 +1,7 @@
 """One process of a session: runs the module's checks in order and writes what they return.
 
-A check that fails fails in the test; the others of the process still run. An exchange that lacks a process does not
-hang, so neither does the session.
+A check that fails fails in the test; the others of the process still run. After an exchange that failed there are no
+more of them, so that whatever comes later fails at once.
 """
 
 from __future__ import annotations

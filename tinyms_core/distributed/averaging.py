@@ -11,7 +11,7 @@ from mindspore import Parameter, Tensor
 
 from tinyms_core.optimizer.addresses import wait_for_queued_work
 from tinyms_core.optimizer.dtypes import dtype_name
-from tinyms_core.ranks.group import Pending, rank_count, start_gather, start_sum
+from tinyms_core.ranks.group import Pending, raise_together, rank_count, start_gather, start_sum
 from tinyms_core.ranks.memory import BUCKET_BYTES
 
 # Tensors begin at multiples of so many elements of a buffer, as MindSpore's own tensors begin in memory.
@@ -44,7 +44,7 @@ class GradientAverage:
     Raises:
         TypeError: a gradient is sparse, or no Tensor of floating-point numbers.
         ValueError: another number of gradients or another shape than the parameters'; ``bucket_bytes`` is not > 0.
-        LostRankError: another process did not take part in time.
+        LostRankError: another process was given gradients that it refuses, or did not take part in time.
 
     Example:
         >>> from tinyms_core.distributed import GradientAverage
@@ -62,7 +62,7 @@ class GradientAverage:
 
     def __call__(self, gradients: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """The mean over the processes."""
-        self._check(gradients)
+        raise_together("the average of gradients", self._error(gradients))
         if rank_count() == 1:
             return tuple(gradients)
         wait_for_queued_work()
@@ -95,6 +95,13 @@ class GradientAverage:
                 found[-1][0].append(index)
                 space -= gradient.size * width
         return found
+
+    def _error(self, gradients: Any) -> BaseException | None:
+        try:
+            self._check(gradients)
+        except (TypeError, ValueError) as error:
+            return error
+        return None
 
     def _check(self, gradients: Any) -> None:
         if not isinstance(gradients, tuple | list):

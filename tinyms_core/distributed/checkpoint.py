@@ -18,7 +18,7 @@ from tinyms_core.optimizer.addresses import addresses_of, wait_for_queued_work
 from tinyms_core.optimizer.checkpoint import save_checkpoint
 from tinyms_core.optimizer.dtypes import DTYPES, dtype_name
 from tinyms_core.ranks.exchange import Exchange, Range
-from tinyms_core.ranks.group import LostRankError, all_ranks, own_rank, rank_count
+from tinyms_core.ranks.group import own_rank, raise_together, rank_count
 
 if TYPE_CHECKING:
     from tinyms_core.distributed.sharded import ShardedOptimizer
@@ -50,6 +50,8 @@ class _State:
 
 def save(sharded: ShardedOptimizer, path: str | os.PathLike[str], append_dict: dict[str, Any] | None) -> None:
     """Gather the state and let process 0 write it."""
+    # Also where there is no state to gather, nothing is written unless all are there.
+    raise_together("saving a checkpoint", None)
     states = _states(sharded)
     first = own_rank() == 0
     arrays = [np.zeros(state.shape, state.kind) if first else None for state in states]
@@ -63,26 +65,45 @@ def save(sharded: ShardedOptimizer, path: str | os.PathLike[str], append_dict: d
         Exchange("the state for a checkpoint", ranges, own_rank()).run(source, target)
     failure: BaseException | None = None
     if first:
-        for state, array in zip(states, arrays, strict=True):
-            assert array is not None
-            array.reshape(-1)[state.slice] = state.part.asnumpy().reshape(-1)[: _length(state.spans[0])]
-        whole = {id(state.part): (state.name, Tensor(array)) for state, array in zip(states, arrays, strict=True)}
-        whole.update({id(piece.parameter): (piece.whole.name, piece.whole) for piece in sharded.pieces})
-        entries = [whole.get(id(p), (p.name, p)) for p in sharded.optimizer.get_parameters()]
         try:
-            save_checkpoint([{"name": name, "data": data} for name, data in entries], path, append_dict=append_dict)
+            _write(sharded, states, arrays, path, append_dict)
         except BaseException as error:
             # The others wait; they learn of it before it goes its way.
             failure = error
-    written = all_ranks(failure is None)
-    if failure is not None:
-        raise failure
-    if not written:
-        raise LostRankError(f"{sharded.name}: process 0 could not write the checkpoint {os.fspath(path)!r}; see there")
+    raise_together("the checkpoint that process 0 writes", failure)
+
+
+def _write(
+    sharded: ShardedOptimizer,
+    states: Sequence[_State],
+    arrays: Sequence[Any],
+    path: str | os.PathLike[str],
+    append_dict: dict[str, Any] | None,
+) -> None:
+    """Write the file in process 0, whose own parts are not in the arrays yet."""
+    for state, array in zip(states, arrays, strict=True):
+        array.reshape(-1)[state.slice] = state.part.asnumpy().reshape(-1)[: _length(state.spans[0])]
+    whole = {id(state.part): (state.name, Tensor(array)) for state, array in zip(states, arrays, strict=True)}
+    whole.update({id(piece.parameter): (piece.whole.name, piece.whole) for piece in sharded.pieces})
+    entries = [whole.get(id(p), (p.name, p)) for p in sharded.optimizer.get_parameters()]
+    save_checkpoint([{"name": name, "data": data} for name, data in entries], path, append_dict=append_dict)
 
 
 def load(sharded: ShardedOptimizer, path: str | os.PathLike[str]) -> None:
-    """Read a file and take what is this process's."""
+    """Read a file and take what is this process's, once every process has read it."""
+    taken: list[tuple[Parameter, Any]] = []
+    failure: BaseException | None = None
+    try:
+        taken = _read(sharded, path)
+    except BaseException as error:
+        failure = error
+    raise_together("loading a checkpoint", failure)
+    for target, value in taken:
+        target.set_data(Tensor(value).astype(target.dtype).contiguous().copy())
+
+
+def _read(sharded: ShardedOptimizer, path: str | os.PathLike[str]) -> list[tuple[Parameter, Any]]:
+    """What of a file goes into which Parameter of this process."""
     file_format = "safetensors" if Path(path).suffix == ".safetensors" else "ckpt"
     found = mindspore.load_checkpoint(os.fspath(path), format=file_format)
     states = {id(state.part): state for state in _states(sharded)}
@@ -101,8 +122,7 @@ def load(sharded: ShardedOptimizer, path: str | os.PathLike[str]) -> None:
                 f"{shape} in the optimizer; nothing was changed"
             )
         taken.append((target, value if state is None else _part(state, value)))
-    for target, value in taken:
-        target.set_data(Tensor(value).astype(target.dtype).contiguous().copy())
+    return taken
 
 
 def _part(state: _State, value: Parameter) -> Tensor:

@@ -11,7 +11,7 @@ from mindspore import Parameter, nn
 
 from tinyms_core.optimizer.addresses import ParameterAddresses, address_of, wait_for_queued_work
 from tinyms_core.ranks.exchange import Copy, Range, within
-from tinyms_core.ranks.group import all_ranks, own_rank, rank_count, start_broadcast
+from tinyms_core.ranks.group import all_ranks, own_rank, raise_together, rank_count, start_broadcast
 from tinyms_core.ranks.memory import BUCKET_BYTES, words_for
 
 
@@ -38,16 +38,8 @@ def equalize_ranks(cell_or_parameters: nn.Cell | Iterable[Parameter], root: int 
     parameters: list[Any] = list(
         cell_or_parameters.get_parameters() if isinstance(cell_or_parameters, nn.Cell) else cell_or_parameters
     )
-    for index, parameter in enumerate(parameters):
-        if not isinstance(parameter, Parameter):
-            raise TypeError(
-                f"equalize_ranks: 'cell_or_parameters' must be a Cell or Parameters, got {type(parameter).__name__} "
-                f"at {index}"
-            )
-    ranks = rank_count()
-    if not 0 <= root < ranks:
-        raise ValueError(f"equalize_ranks: 'root' must be in [0, {ranks}), got {root!r}")
-    if ranks == 1:
+    raise_together("making ranks equal", _error(parameters, root))
+    if rank_count() == 1:
         return
     wait_for_queued_work()
     addresses = ParameterAddresses(parameters, {id(p): address_of(p) for p in parameters}).current().tolist()
@@ -56,6 +48,19 @@ def equalize_ranks(cell_or_parameters: nn.Cell | Iterable[Parameter], root: int 
         _broadcast(within(ranges, begin, BUCKET_BYTES), addresses, root)
     # A broadcast that is a process's last exchange can fail.
     all_ranks(True)
+
+
+def _error(parameters: list[Any], root: int) -> BaseException | None:
+    for index, parameter in enumerate(parameters):
+        if not isinstance(parameter, Parameter):
+            return TypeError(
+                f"equalize_ranks: 'cell_or_parameters' must be a Cell or Parameters, got {type(parameter).__name__} "
+                f"at {index}"
+            )
+    ranks = rank_count()
+    if not 0 <= root < ranks:
+        return ValueError(f"equalize_ranks: 'root' must be in [0, {ranks}), got {root!r}")
+    return None
 
 
 def _broadcast(copies: list[Copy], addresses: list[int], root: int) -> None:

@@ -19,11 +19,11 @@ from tinyms_core.optimizer.base import Optimizer
 from tinyms_core.optimizer.create import create_optimizer
 from tinyms_core.optimizer.dtypes import dtype_name
 from tinyms_core.optimizer.groups import Setting, make_grouping
-from tinyms_core.optimizer.kernel_choice import in_graph_mode
+from tinyms_core.optimizer.modes import in_graph_mode
 from tinyms_core.optimizer.step import check_gradients
 from tinyms_core.optimizer.wrapping import WrappingOptimizer
 from tinyms_core.ranks.exchange import Exchange, Range
-from tinyms_core.ranks.group import LostRankError, own_rank, rank_count
+from tinyms_core.ranks.group import leave, own_rank, raise_together, rank_count
 from tinyms_core.ranks.memory import WIDTHS
 from tinyms_core.registry import api
 from tinyms_core.registry.specs import OptimizerSpec
@@ -112,9 +112,10 @@ class ShardedOptimizer(nn.Optimizer):  # type: ignore[misc]
     """An optimizer that updates its share of the elements and gathers the others'; `shard_state` builds it.
 
     It is called with the gradients of all parameters, in PyNative, and returns what the inner optimizer does. After a
-    step all processes have the same parameters. Errors in arguments leave everything as it was. When another process is
-    lost in the middle of a step, `LostRankError` is raised within the time that MindSpore waits; the parameters are
-    then partly updated, and further steps and checkpoints are refused until a checkpoint is loaded.
+    step all processes have the same parameters. Errors in arguments of any process leave everything as it was in all:
+    the others raise `LostRankError`, and training can go on. When another process is lost in the middle of a step,
+    `LostRankError` is raised within the time that MindSpore waits; the parameters are then partly updated, and further
+    steps and checkpoints are refused: start all processes again, from the last checkpoint.
 
     Arguments:
         optimizer: the inner optimizer, built on the pieces.
@@ -148,7 +149,6 @@ class ShardedOptimizer(nn.Optimizer):  # type: ignore[misc]
                 setattr(self, attribute, getattr(optimizer, attribute))
         self.add_flags(skip_auto_parallel_compile=True)
         self._shapes = [tuple(parameter.shape) for parameter in self.parameters]
-        self._torn = False
         self._lock = threading.Lock()
         self.pieces = tuple(pieces)
         self.plan = tuple(tuple(spans) for spans in plan)
@@ -214,18 +214,33 @@ class ShardedOptimizer(nn.Optimizer):  # type: ignore[misc]
                 "mindspore.set_context(mode=mindspore.PYNATIVE_MODE), or build the optimizer without shard_state"
             )
         with self._lock:
-            self._refuse_torn("step")
-            checked: Any = self
-            check_gradients(checked, gradients, self._shapes)
-            self.follow()
-            result = self.optimizer(tuple(p.of(g) for p, g in zip(self.pieces, gradients, strict=True)))
-            self._gather()
+            raise_together("a divided step", self._error(gradients))
+            try:
+                result = self.optimizer(tuple(p.of(g) for p, g in zip(self.pieces, gradients, strict=True)))
+                self._gather()
+            except BaseException as error:
+                # The others may have gone on.
+                leave("a divided step", error)
+                raise
         return self.parameters if result is self._keeper.parameters else result
 
     def construct(self, gradients: Any) -> Any:
         raise RuntimeError(
             "an optimizer with divided state works in PyNative and not in a compiled function; call it outside of it"
         )
+
+    def _error(self, gradients: Any) -> BaseException | None:
+        """What is wrong with a step, before anything is changed."""
+        checked: Any = self
+        keeper = self._keeper
+        try:
+            check_gradients(checked, gradients, self._shapes)
+            if keeper.rate_limit and int(keeper.global_step.asnumpy()[0]) >= keeper.rate_limit:
+                raise ValueError(keeper.rate_limit_message)
+            self.follow()
+        except BaseException as error:
+            return error
+        return None
 
     def follow(self) -> None:
         """Bring the pieces to where the parameters' memory is now."""
@@ -244,18 +259,7 @@ class ShardedOptimizer(nn.Optimizer):  # type: ignore[misc]
         wait_for_queued_work()
         target = addresses_of(list(self.parameters)).tolist()
         source = [address + offset for address, offset in zip(target, self._offsets, strict=True)]
-        try:
-            self._exchange.run(source, target)
-        except LostRankError:
-            self._torn = True
-            raise
-
-    def _refuse_torn(self, what: str) -> None:
-        if self._torn:
-            raise LostRankError(
-                f"{self.name}: another process was lost in an earlier step, which has updated some parameters and not "
-                f"others; no {what} is possible until load_checkpoint. Nothing was changed"
-            )
+        self._exchange.run(source, target)
 
     # -- checkpoints ------------------------------------------------------------------------------
 
@@ -275,23 +279,22 @@ class ShardedOptimizer(nn.Optimizer):  # type: ignore[misc]
             OSError, ValueError: in process 0, why the file cannot be written.
         """
         with self._lock:
-            self._refuse_torn("checkpoint")
             checkpoint.save(self, path, append_dict)
 
     def load_checkpoint(self, path: str | os.PathLike[str]) -> None:
         """Load parameters and this process's part of the state from a file of an undivided or divided optimizer.
 
-        Each process reads the file for itself.
+        Every process has to call it, and reads the file for itself. Where one cannot, all leave everything as it was.
 
         Arguments:
             path: the file, in ``.ckpt`` or ``.safetensors``.
 
         Raises:
             ValueError: the file lacks something that the optimizer has, or has it in another shape; nothing is changed.
+            LostRankError: another process could not read its file, or did not take part in time; nothing is changed.
         """
         with self._lock:
             checkpoint.load(self, path)
-            self._torn = False
 
 
 def _as_given(place: str, value: Any) -> Any:

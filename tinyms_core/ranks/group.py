@@ -2,11 +2,16 @@
 
 Only what MindSpore's communication gets right on every device is used, CPU included: a sum in float32, a gather of
 32-bit words, which are moved and never computed with, and a broadcast of a single tensor.
+
+MindSpore matches what processes send by its order alone, and an exchange that ran out of time in one process can
+succeed in another. What was sent for it then stays in a queue and would be taken for a part of a later exchange. So a
+process whose exchange has failed takes part in none any more, and the others run out of time at their next one.
 """
 
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +27,43 @@ _TIMEOUT = "MS_CPU_COMM_OP_TIMEOUT"
 
 
 class LostRankError(TinymsOptimError, RuntimeError):
-    """Another process did not take part in an exchange in time: it has ended, failed, or is far behind."""
+    """Another process did not take part in an exchange, or raised an error: it has ended, failed, or is far behind."""
+
+
+class _History:
+    """What this process has exchanged.
+
+    Attributes:
+        count: how many exchanges it has begun.
+        failure: why it takes part in no more of them; empty while it does.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.failure = ""
+
+    def begin(self, what: str) -> None:
+        """Count an exchange.
+
+        Raises:
+            LostRankError: an earlier one failed.
+        """
+        if self.failure:
+            raise LostRankError(
+                f"rank {own_rank()} of {rank_count()}: {what} was not begun, because an earlier exchange failed and "
+                "the processes may be out of step. End all processes and go on from the last checkpoint. The failure "
+                f"was: {self.failure}"
+            )
+        self.count += 1
+
+    def lost(self, what: str, reason: str) -> LostRankError:
+        """Take part in no more exchanges; the error to raise."""
+        said = f"rank {own_rank()} of {rank_count()}: {what} failed, because {reason}"
+        self.failure = self.failure or said
+        return LostRankError(f"{said}. End all processes and go on from the last checkpoint")
+
+
+_history = _History()
 
 
 def rank_count() -> int:
@@ -59,7 +100,7 @@ class Pending:
             # Operators are queued; their errors come to light where a value is read.
             return self._result.asnumpy()
         except RuntimeError as error:
-            raise _lost(self._what) from error
+            raise _late(self._what) from error
 
 
 def start_sum(what: str, values: Any) -> Pending:
@@ -95,11 +136,12 @@ def start_broadcast(what: str, words: Any, root: int) -> Pending:
 
 
 def _start(what: str, values: Any, operator: Callable[[Tensor], Tensor]) -> Pending:
+    _history.begin(what)
     sent = Tensor.from_numpy(values)
     try:
         return Pending(what, (values, sent), operator(sent))
     except RuntimeError as error:
-        raise _lost(what) from error
+        raise _late(what) from error
 
 
 def all_ranks(value: bool) -> bool:
@@ -123,14 +165,70 @@ def all_ranks(value: bool) -> bool:
     """
     if rank_count() == 1:
         return bool(value)
-    refusals = start_sum("an agreement", np.array([0.0 if value else 1.0], np.float32)).wait()
-    return float(refusals[0]) == 0.0
+    return _agreed("an agreement", value)
 
 
-def _lost(what: str) -> LostRankError:
+def raise_together(what: str, error: BaseException | None) -> None:
+    """Raise in every process if one of them has an error; otherwise do nothing.
+
+    Every process has to call it, as often as the others, so that all are at the same exchange afterwards, error or not.
+
+    Arguments:
+        what: what the processes are about to do together, the same in all, for the other processes' error.
+        error: this process's error, or None.
+
+    Raises:
+        BaseException: this process's error.
+        LostRankError: another process has an error, and this one has none; or it did not take part in time.
+    """
+    if rank_count() == 1:
+        agreed = error is None
+    else:
+        try:
+            agreed = _agreed(what, error is None)
+        except LostRankError as lost:
+            if error is None:
+                raise
+            # What went wrong here explains more than that others were not there.
+            raise error from lost
+    if error is not None:
+        raise error
+    if not agreed:
+        raise LostRankError(
+            f"rank {own_rank()} of {rank_count()}: {what} was refused, because another process raised an error; see "
+            "there. Nothing was changed"
+        )
+
+
+def leave(what: str, error: BaseException) -> None:
+    """Take part in no more exchanges, because of an error in the middle of what all do together.
+
+    Arguments:
+        what: what was done.
+        error: the error.
+    """
+    if rank_count() > 1:
+        _history.lost(what, f"this process raised {type(error).__name__}: {error}")
+
+
+def _agreed(what: str, value: bool) -> bool:
+    """Gather a number of each process, with what shows that all are at the same exchange."""
+    # A sum of so few numbers goes another way in MindSpore, in which the first process succeeds where others fail.
+    own = np.array([_history.count % 2**32, zlib.crc32(what.encode()), int(value)], np.uint32)
+    found = start_gather(what, own).wait().view(np.uint32).reshape(rank_count(), -1)
+    if (found[:, :2] != own[:2]).any():
+        raise _history.lost(
+            what,
+            f"the processes are out of step: they have begun {found[:, 0].tolist()} exchange(s) before, or are at "
+            "different ones. All processes have to make the same calls in the same order",
+        )
+    return bool(found[:, 2].all())
+
+
+def _late(what: str) -> LostRankError:
     seconds = os.environ.get(_TIMEOUT, _DEFAULT_SECONDS)
-    return LostRankError(
-        f"rank {own_rank()} of {rank_count()}: {what} failed, because another process has ended, raised an error, or "
-        f"did not come within {seconds} s (on a CPU {_TIMEOUT} in the environment says how long to wait). End all "
-        "processes and go on from the last checkpoint"
+    return _history.lost(
+        what,
+        f"another process has ended, raised an error, or did not come within {seconds} s (on a CPU {_TIMEOUT} in the "
+        "environment says how long to wait)",
     )
