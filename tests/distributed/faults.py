@@ -102,7 +102,32 @@ def a_rank_is_killed_while_a_checkpoint_is_saved(folder: Path) -> Any:
     }
 
 
+def a_rank_is_late(folder: Path) -> Any:
+    """One rank comes when the other waits no more; what it sent then must not be taken for anything later."""
+    own, optimizer = build()
+    train(own, optimizer, folder / FILE, SAVED_EVERY)
+    if get_rank() == 1:
+        time.sleep(1.5 * int(os.environ["MS_CPU_COMM_OP_TIMEOUT"]))
+    errors, agreements = [], 0
+    began = time.monotonic()
+    for _ in range(3):
+        try:
+            agreements += all_ranks(get_rank() == 0)
+        except LostRankError as error:
+            errors.append(str(error))
+    exchanging = time.monotonic() - began
+    refused_in, refused = _lost(lambda: optimizer(gradients(own, 0)))
+    return {
+        "errors": errors,
+        "agreements": agreements,
+        "seconds": exchanging,
+        "refused in": refused_in,
+        "refused": refused,
+    }
+
+
 CHECKS = {
+    "late": (a_rank_is_late,),
     "killed": (a_rank_is_killed_between_its_update_and_the_exchange,),
     "restarted": (training_goes_on_from_the_checkpoint, a_rank_is_killed_while_a_checkpoint_is_saved),
 }

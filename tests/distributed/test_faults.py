@@ -35,6 +35,26 @@ def sessions(tmp_path_factory):
     return found
 
 
+def test_a_late_rank_is_an_error_in_both_and_nothing_is_exchanged_afterwards(tmp_path):
+    session = Session("faults:late", 2, tmp_path, seconds=240, wait=WAIT, joined=False)
+    try:
+        both = [result["a_rank_is_late"] for result in session.results()]
+    finally:
+        session.close()
+    assert session.processes() == []
+    for rank, found in enumerate(both):
+        assert "failed" not in found, f"in rank {rank}: {found['failed']}"
+        gave = found["gave"]
+        # Rank 1 may find what rank 0 sent in time, and see its next exchange fail.
+        assert len(gave["errors"]) >= 3 - rank
+        assert "an agreement failed, because another process has ended, raised an error, or" in gave["errors"][0]
+        assert "was not begun, because an earlier exchange failed" in gave["errors"][-1]
+        assert gave["agreements"] == 0
+        assert gave["seconds"] < WAIT + LATER
+        assert gave["refused in"] < WAIT / 2
+        assert "a divided step was not begun" in gave["refused"]
+
+
 def test_a_rank_killed_in_a_step_is_an_error_within_the_time(sessions):
     gave = sessions["a_rank_is_killed_between_its_update_and_the_exchange"]
     assert gave["seconds"] < WAIT + LATER

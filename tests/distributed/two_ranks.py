@@ -282,7 +282,11 @@ def errors_leave_divided_state_as_it_was(folder: Path) -> Any:
     refused(TypeError, "must be the name of an optimizer or a class", lambda: shard_state(nn.Adam, own))
     matrix = [{"params": own[:1], "grad_centralization": True}]
     refused(ValueError, "is not a convolution's", lambda: shard_state("adam", matrix))
-    kind, part = (LostRankError, "the checkpoint that process 0 writes was refused") if get_rank() else (ValueError, "'path' must end in")
+    kind, part = (
+        (LostRankError, "the checkpoint that process 0 writes was refused")
+        if get_rank()
+        else (ValueError, "'path' must end in")
+    )
     refused(kind, part, lambda: sharded.save_checkpoint(folder / "last.txt"))
     assert digest(sharded.optimizer.get_parameters()) == before
     return digest(own)
