@@ -354,6 +354,11 @@ def _check_optimizer(owner: str, optimizer: Any) -> None:
         raise TypeError(
             f"{owner}: 'optimizer' must be one that is not around another optimizer, got {type(optimizer).__name__}"
         )
+    if getattr(optimizer, "is_sharded", False):
+        raise TypeError(
+            f"{owner}: 'optimizer' must have its state whole, got one whose state is divided among processes; divide "
+            f"the two together: shard_state({owner!r}, params, around={optimizer.name!r})"
+        )
     _refuse_of_network(owner, optimizer)
 
 

@@ -1,0 +1,1 @@
+"""The processes that train together, and how memory goes from one to another; optimizers stand above it."""
