@@ -10,6 +10,7 @@ import pytest
 
 import tinyms_core
 import tinyms_core.conformance
+import tinyms_core.distributed
 import tinyms_core.examples
 import tinyms_core.kernels
 import tinyms_core.kernels.math
@@ -23,7 +24,7 @@ from tinyms_core.registry.names import fold
 API = DOCS / "reference" / "api"
 SPECS = optimizer_pages.optimizer_specs()
 # Public modules whose names are shown one by one; what two of them have is shown in the first.
-MODULES = (tinyms_core, tinyms_core.conformance, tinyms_core.kernels, tinyms_core.registry)
+MODULES = (tinyms_core, tinyms_core.conformance, tinyms_core.distributed, tinyms_core.kernels, tinyms_core.registry)
 # Public modules that are shown as wholes.
 WHOLE = ("tinyms_core.kernels.math", "tinyms_core.examples", "tinyms_core.optimizers")
 # Names that stand for a module of their own, or that need no words.
