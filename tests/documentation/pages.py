@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.documentation.benchmarks import PAGE as BENCHMARKS
+from tests.documentation.benchmarks import benchmarks_page, step_times
 from tests.documentation.migration import PAGE as MIGRATION
 from tests.documentation.migration import migration_page
 from tinyms_core.conformance import list_checks
@@ -175,16 +177,25 @@ def readme() -> str:
     """The README, with the tables of optimizers between their marks as they should be."""
     text = README.read_text(encoding="utf-8")
     for kind, names in _TABLES.items():
-        begin, end = f"<!-- {kind}: generated -->\n", f"<!-- end of {kind} -->\n"
-        before, found, rest = text.partition(begin)
-        _, found_end, after = rest.partition(end)
-        if not (found and found_end):
-            raise ValueError(f"README.md must have the marks {begin.strip()!r} and {end.strip()!r}, each on a line")
-        text = before + begin + optimizers_table(names) + end + after
-    return text
+        text = _between_marks(text, kind, optimizers_table(names))
+    return _between_marks(text, "step times", step_times())
 
 
-PAGES = {DOCS / "reference" / "conformance.md": checks_page, README: readme, MIGRATION: migration_page}
+def _between_marks(text: str, kind: str, content: str) -> str:
+    begin, end = f"<!-- {kind}: generated -->\n", f"<!-- end of {kind} -->\n"
+    before, found, rest = text.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not (found and found_end):
+        raise ValueError(f"README.md must have the marks {begin.strip()!r} and {end.strip()!r}, each on a line")
+    return before + begin + content + end + after
+
+
+PAGES = {
+    BENCHMARKS: benchmarks_page,
+    DOCS / "reference" / "conformance.md": checks_page,
+    README: readme,
+    MIGRATION: migration_page,
+}
 
 if __name__ == "__main__":
     for path, page in PAGES.items():

@@ -30,6 +30,10 @@ class Made:
 
     make: Callable[[], Any]
 
+    def __repr__(self) -> str:
+        # The same in every process, so that a test's name may have it.
+        return f"Made({self.make.__qualname__})"
+
 
 @dataclass(frozen=True)
 class Refused:

@@ -1,0 +1,236 @@
+"""The page of step times, and the README's table, from what one run of ``tinyms-optim bench`` wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parents[2] / "docs" / "reference" / "benchmarks"
+PAGE = FOLDER.with_suffix(".md")
+RESULTS = FOLDER / "steps.json"
+
+_NONE = "\N{EN DASH}"
+_MODES = {"pynative": "PyNative", "graph": "graph mode", "jit": "`ms.jit`"}
+_PICTURES = {
+    "of-possible": "Fractions of what the memory allows",
+    "mindspore": "`mindspore.nn`'s time over ours",
+    "torch": "PyTorch's time over ours",
+    "scaling": "Time for an element, by size and number of tensors",
+}
+_PEERS = {"mindspore": "`mindspore.nn`", "torch": "PyTorch, fused"}
+
+_HEAD = """\
+# Step times
+
+Milliseconds for one step, weight decay and loss scale on where an optimizer has them, as
+
+```console
+{command}
+```
+
+measured them on {date}: {cores} cores of an {cpu}, {memory:.0f} GiB, caches {caches};
+{versions}. Medians of interleaved rounds; a ratio is the median over rounds of two times in the same round, with bounds
+of 95 % confidence where there were rounds enough. *of possible* is the time of the same reads and writes of memory
+without arithmetic over that of the step, see [what is possible](../how-to/benchmark.md). Everything, each round's time
+too, is in [steps.json](benchmarks/steps.json).
+
+"""
+
+
+@cache
+def _run() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return found
+
+
+def benchmarks_page() -> str:
+    """The page, in Markdown."""
+    run = _run()
+    parts = [_HEAD.format(**_facts(run))]
+    for mode in run["settings"]["modes"]:
+        for shapes in run["settings"]["shapes"]:
+            rows = [r for r in run["results"] if (r["mode"], r["shapes"]) == (mode, shapes)]
+            if rows:
+                parts.append(f"## {_set_name(rows[0])}, {_MODES[mode]}\n\n{_table(_COLUMNS, rows)}\n")
+    parts.append(_goals(run))
+    parts.append(_notes(run))
+    parts.append(_memory())
+    parts.append(_starts())
+    for name, title in _PICTURES.items():
+        if (FOLDER / f"{name}.png").exists():
+            parts.append(f"## {title}\n\n![{title}](benchmarks/{name}.png)\n\n")
+    return "".join(parts).rstrip() + "\n"
+
+
+def step_times() -> str:
+    """The README's table: large and small sets of parameters in PyNative, against the peers."""
+    run = _run()
+    found = {(r["optimizer"], r["shapes"]): r for r in run["results"] if r["mode"] == "pynative"}
+    facts = _facts(run)
+    heads = ["16 of 1 Mi elements", *_PEERS.values(), "of possible", "500 of 100 elements", *_PEERS.values()]
+    lines = [
+        f"Milliseconds for a step on {facts['cores']} cores of an {facts['cpu']}, with mindspore "
+        f"{run['versions']['mindspore']} and PyTorch {run['versions'].get('torch', _NONE)}; *of possible*: what the "
+        "memory allows.\n",
+        f"| | {' | '.join(heads)} |",
+        f"|{'---|' * (len(heads) + 1)}",
+    ]
+    for optimizer in dict.fromkeys(name for name, _ in found):
+        large, small = found.get((optimizer, "large")), found.get((optimizer, "small"))
+        if large and small:
+            cells = [_ms(large), *(_peer_ms(large, p) for p in _PEERS), _possible_alone(large)]
+            cells += [_ms(small), *(_peer_ms(small, p) for p in _PEERS)]
+            lines.append(f"| {optimizer} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _facts(run: dict[str, Any]) -> dict[str, Any]:
+    machine, settings = run["machine"], run["settings"]
+    command = (
+        f"tinyms-optim bench --all --shapes {','.join(settings['shapes'])} --mode {','.join(settings['modes'])} "
+        f"--steps {settings['steps']} --limit {settings['limit']:g}"
+    )
+    sizes = ", ".join(f"{name} {size / 2**20:.3g} MiB" for name, size in machine["caches_bytes"].items())
+    return {
+        "command": command,
+        "date": run["date"][:10],
+        "cores": machine["cores"],
+        "cpu": machine["cpu"].replace("(R)", ""),
+        "memory": machine["memory_bytes"] / 2**30,
+        "caches": sizes,
+        "versions": ", ".join(f"{name} {version}" for name, version in run["versions"].items() if version),
+    }
+
+
+def _set_name(row: dict[str, Any]) -> str:
+    return f"{row['shapes'].capitalize()}: {row['tensors']:,} tensors, {row['elements'] / 1e6:.4g} million elements"
+
+
+def _digits(value: float) -> str:
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
+def _ms(row: dict[str, Any]) -> str:
+    return _digits(row["median_ms"])
+
+
+def _peer_ms(row: dict[str, Any], peer: str) -> str:
+    found = row["peers"].get(peer, {}).get("median_ms")
+    return _NONE if found is None else _digits(found)
+
+
+def _ratio(found: dict[str, Any] | None, form: Callable[[float], str]) -> str:
+    if not found:
+        return _NONE
+    text = form(found["median"])
+    return f"{text} ({form(found['low'])} to {form(found['high'])})" if found["low"] is not None else text
+
+
+def _peer_ratio(row: dict[str, Any], peer: str) -> str:
+    return _ratio(row["peers"].get(peer, {}).get("ratio_to_ours"), _digits)
+
+
+def _percent(value: float) -> str:
+    return f"{value:.0%}"
+
+
+def _possible(row: dict[str, Any]) -> str:
+    return _ratio((row["roofline"] or {}).get("of_possible"), _percent)
+
+
+def _possible_alone(row: dict[str, Any]) -> str:
+    return _possible(row).partition(" ")[0]
+
+
+def _rate(row: dict[str, Any]) -> str:
+    roofline = row["roofline"]
+    if not roofline:
+        return f"{row['gflop_per_s']:.0f} GFlop/s" if row.get("gflop_per_s") else _NONE
+    return f"{roofline['gb_per_s']:.1f} of {roofline['possible_gb_per_s']:.1f}"
+
+
+_COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "optimizer": lambda row: str(row["optimizer"]),
+    "ms": _ms,
+    "µs a tensor": lambda row: _digits(row["microseconds_per_tensor"]),
+    "GB/s": _rate,
+    "of possible": _possible,
+    "`mindspore.nn`, ms": lambda row: _peer_ms(row, "mindspore"),
+    "ratio to ours": lambda row: _peer_ratio(row, "mindspore"),
+    "PyTorch fused, ms": lambda row: _peer_ms(row, "torch"),
+    "ratio to ours ": lambda row: _peer_ratio(row, "torch"),
+}
+
+
+def _table(columns: dict[str, Callable[[dict[str, Any]], str]], rows: Sequence[dict[str, Any]]) -> str:
+    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    lines += [f"| {' | '.join(cell(row) for cell in columns.values())} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _goals(run: dict[str, Any]) -> str:
+    goals = run.get("goals")
+    if not goals:
+        return ""
+    kept = sum(not goal["violated"] for goal in goals)
+    missed = [goal for goal in goals if goal["violated"]]
+    lines = [f"## Goals\n\nOf {len(goals)} measured values {kept} meet their goals. These do not:\n"]
+    lines += ["| optimizer | shapes | mode | metric | found | goal |", "|---|---|---|---|---|---|"]
+    for goal in missed:
+        row = [goal[key] for key in ("optimizer", "shapes", "mode", "metric")]
+        bound = f"at least {goal['minimum']:g}" if goal["minimum"] is not None else f"at most {goal['maximum']:g}"
+        lines.append(f"| {' | '.join(row)} | {goal['value']:.3g} | {bound} |")
+    return (
+        "\n".join(lines) + "\n\n"
+        if missed
+        else f"## Goals\n\nAll of {len(goals)} measured values meet their goals.\n\n"
+    )
+
+
+def _notes(run: dict[str, Any]) -> str:
+    peers = [(row["optimizer"], peer) for row in run["results"] for peer in row["peers"].values()]
+    notes = dict.fromkeys(f"- {name}: {peer['label']}: {peer['reason']}" for name, peer in peers if peer["reason"])
+    left = [f"- {text}" for text in run.get("left_out", ())]
+    return "## What was not timed\n\n" + "\n".join([*notes, *left]) + "\n\n" if notes or left else ""
+
+
+def _more(name: str) -> dict[str, Any]:
+    path = FOLDER / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+def _memory() -> str:
+    rows = [row for row in _more("memory").get("results", ()) if row.get("memory")]
+    if not rows:
+        return ""
+    lines = [
+        "## Memory that a step needs for a while\n",
+        "Beyond parameters, gradients and state, as a part of the parameters' bytes; `--memory`, set `large`.\n",
+        "| optimizer | temporaries |",
+        "|---|---|",
+    ]
+    lines += [f"| {row['optimizer']} | {row['memory']['fraction']:.2%} |" for row in rows]
+    return "\n".join(lines) + "\n\n"
+
+
+def _starts() -> str:
+    rows = _more("cold-start").get("cold_starts", ())
+    if not rows:
+        return ""
+    lines = [
+        "## Cold starts\n",
+        "Seconds from a new process to the end of its first step, with the cache of kernels empty and filled; "
+        "`--cold-start`.\n",
+        "| optimizer | mode | cache | Python | import mindspore | import and init numba | first step |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        for cache_is in ("empty", "warm"):
+            found = row[f"{cache_is}_seconds"]
+            phases = [f"{found[phase]:.2f}" for phase in ("python", "mindspore", "numba", "step")]
+            lines.append(f"| {row['optimizer']} | {_MODES[row['mode']]} | {cache_is} | {' | '.join(phases)} |")
+    return "\n".join(lines) + "\n\n"
