@@ -126,15 +126,15 @@ class ForgetfulConfig(SoundMomentum):
 @planted("A deep copy updates the original's parameters.", "deepcopy_and_pickle")
 class SharingCopy(SoundMomentum):
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        cls, source, config, state = snapshot(self)
-        return rebuild_optimizer(cls, source, copy.deepcopy(config, memo), state)
+        cls, source, config, state, offload = snapshot(self)
+        return rebuild_optimizer(cls, source, copy.deepcopy(config, memo), state, offload)
 
 
 @planted("Pickling loses the state.", "deepcopy_and_pickle")
 class StatelessPickle(SoundMomentum):
     def __reduce__(self) -> tuple[Any, ...]:
-        cls, source, config, _ = snapshot(self)
-        return rebuild_optimizer, (cls, source, config, {})
+        cls, source, config, _, offload = snapshot(self)
+        return rebuild_optimizer, (cls, source, config, {}, offload)
 
 
 @planted(
