@@ -32,10 +32,23 @@ Milliseconds for one step, weight decay and loss scale on where an optimizer has
 ```
 
 measured them on {date}: {cores} cores of an {cpu}, {memory:.0f} GiB, caches {caches};
-{versions}. Medians of interleaved rounds; a ratio is the median over rounds of two times in the same round, with bounds
-of 95 % confidence where there were rounds enough. *of possible* is the time of the same reads and writes of memory
-without arithmetic over that of the step, see [what is possible](../how-to/benchmark.md). Everything, each round's time
-too, is in [steps.json](benchmarks/steps.json).
+{versions}.
+
+Medians of interleaved rounds; a ratio is the median over rounds of two times in the same round, with bounds of 95 %
+confidence where there were rounds enough. *of possible* is the time of the same reads and writes of memory without
+arithmetic over that of the step, see [what is possible](../how-to/benchmark.md). Everything, each round's time too, is
+in [steps.json](benchmarks/steps.json).
+
+"""
+
+_GRAPHS = """\
+## In graphs
+
+The same in graph mode, beside `mindspore.nn` alone, of another run ([graph.json](benchmarks/graph.json)):
+
+```console
+{command}
+```
 
 """
 
@@ -49,12 +62,9 @@ def _run() -> dict[str, Any]:
 def benchmarks_page() -> str:
     """The page, in Markdown."""
     run = _run()
-    parts = [_HEAD.format(**_facts(run))]
-    for mode in run["settings"]["modes"]:
-        for shapes in run["settings"]["shapes"]:
-            rows = [r for r in run["results"] if (r["mode"], r["shapes"]) == (mode, shapes)]
-            if rows:
-                parts.append(f"## {_set_name(rows[0])}, {_MODES[mode]}\n\n{_table(_COLUMNS, rows)}\n")
+    parts = [_HEAD.format(**_facts(run)), *_tables(run)]
+    if graphs := _more("graph"):
+        parts += [_GRAPHS.format(**_facts(graphs)), *_tables(graphs)]
     parts.append(_goals(run))
     parts.append(_notes(run))
     parts.append(_memory())
@@ -65,6 +75,16 @@ def benchmarks_page() -> str:
     return "".join(parts).rstrip() + "\n"
 
 
+def _tables(run: dict[str, Any]) -> list[str]:
+    found = []
+    for mode in run["settings"]["modes"]:
+        for shapes in run["settings"]["shapes"]:
+            rows = [r for r in run["results"] if (r["mode"], r["shapes"]) == (mode, shapes)]
+            if rows:
+                found.append(f"## {_set_name(rows[0])}, {_MODES[mode]}\n\n{_table(_COLUMNS, rows)}\n")
+    return found
+
+
 def step_times() -> str:
     """The README's table: large and small sets of parameters in PyNative, against the peers."""
     run = _run()
@@ -73,8 +93,8 @@ def step_times() -> str:
     heads = ["16 of 1 Mi elements", *_PEERS.values(), "of possible", "500 of 100 elements", *_PEERS.values()]
     lines = [
         f"Milliseconds for a step on {facts['cores']} cores of an {facts['cpu']}, with mindspore "
-        f"{run['versions']['mindspore']} and PyTorch {run['versions'].get('torch', _NONE)}; *of possible*: what the "
-        "memory allows.\n",
+        f"{run['versions']['mindspore']} and PyTorch {run['versions'].get('torch', _NONE)}; *of possible*: the part "
+        "of what the memory allows.\n",
         f"| | {' | '.join(heads)} |",
         f"|{'---|' * (len(heads) + 1)}",
     ]
@@ -91,7 +111,7 @@ def _facts(run: dict[str, Any]) -> dict[str, Any]:
     machine, settings = run["machine"], run["settings"]
     command = (
         f"tinyms-optim bench --all --shapes {','.join(settings['shapes'])} --mode {','.join(settings['modes'])} "
-        f"--steps {settings['steps']} --limit {settings['limit']:g}"
+        f"--against {','.join(settings['against'])} --steps {settings['steps']} --limit {settings['limit']:g}"
     )
     sizes = ", ".join(f"{name} {size / 2**20:.3g} MiB" for name, size in machine["caches_bytes"].items())
     return {
