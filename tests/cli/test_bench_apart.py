@@ -16,12 +16,32 @@ from tinyms_core.cli.errors import CommandError
 SHAPES = ShapeSet("matrices", ((4, 3), (5,)))
 
 
-def ordered(*rows: Row) -> Order:
-    return Order(("adam",), (SHAPES,), (Setting(),), ("mindspore",), "momentum", steps=2, limit=9.0)
+ORDER = Order(("adam",), (SHAPES,), (Setting(),), ("mindspore",), "momentum", steps=2, limit=9.0)
 
 
 def measured(*rows: Row, threads: int | None = None, began=lambda row: None, finished=lambda: None):
-    return measure_apart(ordered(*rows), rows, threads, began, finished)
+    return measure_apart(ORDER, rows, threads, began, finished)
+
+
+class UnsendableError(Exception):
+    """An error that cannot be made again from its message."""
+
+    def __init__(self, value: int, place: str) -> None:
+        super().__init__(f"{value} at {place}")
+
+
+class Raising:
+    """Raises where it is asked for a dtype, in the process that it was sent to."""
+
+    def __init__(self, error: str) -> None:
+        self.error = error
+
+    def __getattr__(self, name: str):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if self.error == "known":
+            raise ZeroDivisionError("no kernel for this")
+        raise UnsendableError(3, "the end")
 
 
 class Deadly:
@@ -51,3 +71,13 @@ def test_an_error_is_that_of_the_row():
 def test_a_process_that_ends_early_is_an_error():
     with pytest.raises(CommandError, match="the process that timed 'adam' ended with 7"):
         measured(Row("adam", Setting(), Deadly()))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [("known", ZeroDivisionError, "no kernel for this"), ("foreign", RuntimeError, "UnsendableError: 3 at the end")],
+)
+def test_an_error_nobody_foresaw_stays_what_it_is_and_says_where_it_was(error, kind, words):
+    with pytest.raises(kind, match=words) as caught:
+        measured(Row("adam", Raising(error), SHAPES))
+    assert "measure_rows" in str(caught.value.__cause__)

@@ -14,7 +14,7 @@ from mindspore import Parameter, RowTensor, Tensor, nn
 from tinyms_core.examples import parameter, tensor
 from tinyms_core.kernels.trampoline import KINDS
 from tinyms_core.optimizer import tensor_reader as module
-from tinyms_core.optimizer.addresses import GradientReader, addresses_of, wait_for_queued_work
+from tinyms_core.optimizer.addresses import GradientReader, addresses_of, element_of, wait_for_queued_work
 from tinyms_core.registry.api import get_optimizer
 
 
@@ -218,3 +218,13 @@ def test_processes_at_once_compile_once(library, tmp_path):
     ]
     assert [process.communicate(timeout=120)[0].split()[-1] for process in started] == ["''", "''"]
     assert log.read_text().count("\n") == 1
+
+
+@pytest.mark.parametrize("dtype", [mindspore.float32, mindspore.float64, mindspore.float16, mindspore.bfloat16])
+def test_an_element_of_a_view_is_that_of_the_view(reader, dtype):
+    whole = Tensor(np.arange(12).reshape(3, 4), dtype)
+    row, column = whole[1], whole.T[2]
+    wait_for_queued_work()
+    assert [element_of(row, i) for i in range(4)] == [4.0, 5.0, 6.0, 7.0]
+    assert [element_of(column, i) for i in range(3)] == [2.0, 6.0, 10.0]
+    assert element_of(whole[2, 3], 0) == 11.0

@@ -16,7 +16,7 @@ from tinyms_core.conformance.row_steps import require_rows
 from tinyms_core.conformance.workload import Member
 from tinyms_core.kernels.buffers import GPU
 from tinyms_core.kernels.displacement import not_elementwise
-from tinyms_core.kernels.traffic import WIDTHS
+from tinyms_core.kernels.storage import WIDTHS
 from tinyms_core.registry.specs import DTYPES
 
 if TYPE_CHECKING:

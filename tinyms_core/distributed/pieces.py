@@ -10,9 +10,9 @@ import numpy as np
 from mindspore import Parameter, Tensor
 
 from tinyms_core.distributed.plan import Span
+from tinyms_core.kernels.storage import WIDTHS
 from tinyms_core.optimizer.addresses import ParameterAddresses, address_of
 from tinyms_core.optimizer.dtypes import dtype_name
-from tinyms_core.ranks.memory import WIDTHS
 
 
 class Piece:

@@ -14,6 +14,8 @@ from mindspore import Parameter, ParameterTuple, nn
 from tinyms_core.distributed import checkpoint
 from tinyms_core.distributed.pieces import Piece, foreign_memory, replaced
 from tinyms_core.distributed.plan import Span, divide_elements, divide_tensors
+from tinyms_core.kernels.cpu import compute_type
+from tinyms_core.kernels.storage import WIDTHS
 from tinyms_core.optimizer.addresses import addresses_of, wait_for_queued_work
 from tinyms_core.optimizer.base import Optimizer
 from tinyms_core.optimizer.create import create_optimizer
@@ -24,7 +26,6 @@ from tinyms_core.optimizer.step import check_gradients
 from tinyms_core.optimizer.wrapping import WrappingOptimizer
 from tinyms_core.ranks.exchange import Exchange, Range
 from tinyms_core.ranks.group import leave, own_rank, raise_together, rank_count
-from tinyms_core.ranks.memory import WIDTHS
 from tinyms_core.registry import api
 from tinyms_core.registry.specs import OptimizerSpec
 from tinyms_core.registry.validation import describe
@@ -319,7 +320,7 @@ def _plan(
     kinds = [dtype_name(parameter.dtype) or "float32" for parameter in parameters]
     ranks = rank_count()
     if divisible:
-        widths = [8 if kind == "float64" else 4 for kind in kinds]
+        widths = [WIDTHS[compute_type(kind)] for kind in kinds]
         units = [max(prod(s.parameter.shape[1:]), 1) if s.centralize else 1 for s in settings]
         return divide_elements(sizes, widths, units, ranks)
     costs = sizes

@@ -19,9 +19,8 @@ from tinyms_core.kernels.buffers import INTEGERS, Buffer, read_buffer
 from tinyms_core.kernels.cpu import PREPROCESSING, compute_type
 from tinyms_core.kernels.hand_over import hand_over
 from tinyms_core.kernels.program import analyse
+from tinyms_core.kernels.storage import WIDTHS
 from tinyms_core.registry.validation import describe
-
-_WIDTHS = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 
 
 def is_rows(gradient: Any) -> bool:
@@ -137,11 +136,11 @@ class RowStep:
                 self._run(self.kernel, [tensors[0], own, *tensors[1:]], gradient.width, self._centralize, table, stream)
 
     def _rows_of(self, n: int, base: int, gradient: RowGradient) -> Integers:
-        width = gradient.width * _WIDTHS[self._tensors[n].dtype]
+        width = gradient.width * WIDTHS[self._tensors[n].dtype]
         return np.asarray(base + gradient.rows * width, np.int64)
 
     def _rows_at(self, address: int, gradient: RowGradient) -> Integers:
-        step = gradient.width * _WIDTHS[self._compute]
+        step = gradient.width * WIDTHS[self._compute]
         return np.asarray(address + np.arange(len(gradient.rows), dtype=np.int64) * step, np.int64)
 
     def _run(
@@ -165,11 +164,11 @@ class RowStep:
                 inside = slice(*np.searchsorted(gradient.rows, (first, last)))
                 self._backend.clear(buffer, (last - first) * width, self._compute, stream)
                 if inside.start < inside.stop:
-                    seen = buffer + (gradient.rows[inside] - first) * width * _WIDTHS[self._compute]
+                    seen = buffer + (gradient.rows[inside] - first) * width * WIDTHS[self._compute]
                     given = [weights[inside], own[inside], seen]
                     self._run(self._hand_over, given, width, self._centralize, np.ascontiguousarray(prepared), stream)
                 offsets = [
-                    base + first * width * _WIDTHS[tensor.dtype]
+                    base + first * width * WIDTHS[tensor.dtype]
                     for base, tensor in zip(bases, self._tensors, strict=True)
                 ]
                 addresses = np.array([[offsets[0]], [buffer], *([a] for a in offsets[1:])], dtype=np.int64)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinyms_core.kernels import dlpack
+from tinyms_core.kernels.storage import WIDTHS
 from tinyms_core.registry.specs import DTYPES
 from tinyms_core.registry.validation import describe
 
@@ -26,7 +27,7 @@ _TYPE_STRINGS = {
     "<f4": "float32", "<f8": "float64", "<f2": "float16", "<V2": "bfloat16", "|V2": "bfloat16", "<i4": "int32",
     "<i8": "int64",
 }  # fmt: skip
-_WIDTHS = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2, "int32": 4, "int64": 8}
+_WIDTHS = {**WIDTHS, "int32": 4, "int64": 8}
 # A stream that orders itself after all others; its handle in the array interface.
 _DEFAULT_STREAMS = (None, 0, 1)
 

@@ -19,7 +19,8 @@ from llvmlite import ir
 from numba import config, types
 from numba.extending import intrinsic
 
-from tinyms_core.kernels.memory import COMPUTE_TYPES, IR_TYPES, WIDTH, bits_to_float, convert, float_to_bits
+from tinyms_core.kernels.memory import COMPUTE_TYPES, IR_TYPES, bits_to_float, convert, float_to_bits
+from tinyms_core.kernels.storage import WIDTHS
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
 # Elements that a quad holds.
@@ -50,7 +51,7 @@ def _quad_type(storage: str) -> ir.Type:
 
 def _quad_place(builder: ir.IRBuilder, storage: str, address: Any, index: Any) -> Any:
     """Where a quad is; one of 16-bit elements is read as one number, since the compiler would read it in parts."""
-    pointee = ir.IntType(64) if WIDTH[storage] == 2 else _quad_type(storage)
+    pointee = ir.IntType(64) if WIDTHS[storage] == 2 else _quad_type(storage)
     place = _place(builder, _element_type(storage), address, index)
     return builder.bitcast(place, ir.PointerType(pointee, _GLOBAL))
 
@@ -79,7 +80,7 @@ def loader(storage: str, compute: str) -> Function:
     def load(typingctx: Any, address: Any, index: Any) -> Any:
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
             place = _place(builder, _element_type(storage), *arguments)
-            return _widened(builder, builder.load(place, align=WIDTH[storage]), storage, compute)
+            return _widened(builder, builder.load(place, align=WIDTHS[storage]), storage, compute)
 
         return result(types.int64, types.int64), generate
 
@@ -98,7 +99,7 @@ def quad_loader(storage: str, compute: str) -> Function:
     def load(typingctx: Any, address: Any, index: Any) -> Any:
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
             place = _quad_place(builder, storage, *arguments)
-            vector = builder.bitcast(builder.load(place, align=QUAD * WIDTH[storage]), _quad_type(storage))
+            vector = builder.bitcast(builder.load(place, align=QUAD * WIDTHS[storage]), _quad_type(storage))
             parts = [builder.extract_element(vector, _lane(n)) for n in range(QUAD)]
             parts = [_widened(builder, part, storage, compute) for part in parts]
             return context.make_tuple(builder, signature.return_type, parts)
@@ -120,7 +121,7 @@ def storer(storage: str, compute: str) -> Function:
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
             where, index, value = arguments
             place = _place(builder, _element_type(storage), where, index)
-            builder.store(_narrowed(builder, value, storage), place, align=WIDTH[storage])
+            builder.store(_narrowed(builder, value, storage), place, align=WIDTHS[storage])
             return context.get_dummy_value()
 
         return types.void(types.int64, types.int64, operand), generate
@@ -149,7 +150,7 @@ def quad_storer(storage: str, compute: str) -> Function:
             for n, value in enumerate(values):
                 vector = builder.insert_element(vector, _narrowed(builder, value, storage), _lane(n))
             place = _quad_place(builder, storage, where, index)
-            builder.store(builder.bitcast(vector, place.type.pointee), place, align=QUAD * WIDTH[storage])
+            builder.store(builder.bitcast(vector, place.type.pointee), place, align=QUAD * WIDTHS[storage])
             return context.get_dummy_value()
 
         return types.void(types.int64, types.int64, operand, operand, operand, operand), generate
@@ -175,7 +176,7 @@ def integer_reader() -> Function:
 
 
 def _simulated_loader(storage: str, compute: str) -> Function:
-    cell, width, kind = _CELLS[storage], WIDTH[storage], np.dtype(compute).type
+    cell, width, kind = _CELLS[storage], WIDTHS[storage], np.dtype(compute).type
 
     def load(address: int, index: int) -> Any:
         value = cell.from_address(int(address) + width * int(index)).value
@@ -189,7 +190,7 @@ def _simulated_loader(storage: str, compute: str) -> Function:
 
 
 def _simulated_storer(storage: str) -> Function:
-    cell, width = _CELLS[storage], WIDTH[storage]
+    cell, width = _CELLS[storage], WIDTHS[storage]
 
     def store(address: int, index: int, value: Any) -> None:
         if storage == "float16":

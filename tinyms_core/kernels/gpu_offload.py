@@ -20,9 +20,9 @@ from tinyms_core.kernels.cpu import PREPROCESSING, CpuKernel, compute_type
 from tinyms_core.kernels.displacement import only_displaces
 from tinyms_core.kernels.gpu_device import DeviceArray, launch_shape
 from tinyms_core.kernels.gpu_queues import Staging, new_queues
-from tinyms_core.kernels.memory import WIDTH
 from tinyms_core.kernels.program import Program
 from tinyms_core.kernels.specialized import specialized
+from tinyms_core.kernels.storage import WIDTHS
 
 # Runs on their way: one that comes, one that the host works on, one that goes.
 SLOTS = 3
@@ -125,11 +125,11 @@ class _Form:
 
     def place(self, elements: int) -> int:
         """Where parameters or displacements begin in a run's memory, behind the gradients."""
-        return -(-elements * WIDTH[self._gradient] // _ALIGNMENT) * _ALIGNMENT
+        return -(-elements * WIDTHS[self._gradient] // _ALIGNMENT) * _ALIGNMENT
 
     def bytes(self, elements: int) -> int:
         """The memory of a run."""
-        return self.place(elements) + elements * WIDTH[self.staged]
+        return self.place(elements) + elements * WIDTHS[self.staged]
 
 
 class OffloadKernel:
@@ -145,7 +145,7 @@ class OffloadKernel:
     def __init__(self, program: Program, parameter: str, gradient: str, pipeline: Pipeline) -> None:
         self.program = program
         self.scalars = program.slots
-        self._widths = [WIDTH[kind] for kind in (parameter, gradient, compute_type(parameter))]
+        self._widths = [WIDTHS[kind] for kind in (parameter, gradient, compute_type(parameter))]
         self._pipeline = pipeline
         self._whole = _Form(program, parameter, gradient, displaces=False)
         self._displacing = _Form(program, parameter, gradient, displaces=True) if only_displaces(program) else None
@@ -252,7 +252,7 @@ class OffloadKernel:
             # The displacement is what becomes of zero.
             slot.staging.host[at : form.bytes(run.elements)] = 0
         own = np.empty((len(self.program.tensors), len(run.members)), np.int64)
-        own[0] = host + at + run.starts * WIDTH[form.staged]
+        own[0] = host + at + run.starts * WIDTHS[form.staged]
         own[1] = host + run.starts * self._widths[_GRADIENTS]
         own[2:] = addresses[2:, run.members] + run.offsets * self._widths[2]
         form.kernel(run.batch, own, groups[run.members], scalars)

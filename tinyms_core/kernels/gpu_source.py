@@ -16,6 +16,7 @@ from tinyms_core.kernels.math import REDUCTIONS
 from tinyms_core.kernels.printing import print_gpu, print_gpu_combine
 from tinyms_core.kernels.program import Program, ReductionUse, names_in, pass_walk
 from tinyms_core.kernels.rule import GRADIENT, PARAMETER
+from tinyms_core.kernels.storage import WIDTHS
 
 # A chunk's row in the table of chunks.
 CHUNK_ROW = ("tensor", "first", "last")
@@ -26,7 +27,6 @@ PREPROCESSING = ("decay", "scale")
 FACTOR_PREPROCESSING = ("own_decay", "own_scale")
 # The group of a tensor without a factor, which takes its decay and scale from the table.
 NO_FACTOR = -1
-WIDTHS = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 QUAD = 4
 
 _PRELUDE = '''"""Generated from the update rule {name!r} by tinyms_core; made anew when the rule changes."""

@@ -14,9 +14,10 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from tinyms_core.kernels.storage import WIDTHS
+
 COMPUTE_TYPES = {"float32": types.float32, "float64": types.float64}
 IR_TYPES = {"float32": ir.FloatType(), "float64": ir.DoubleType(), "float16": ir.HalfType()}
-WIDTH = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 _SCOPES = 16
 
 
@@ -76,7 +77,7 @@ def loader(storage: str, compute: str, tensor: int) -> Callable[..., Any]:
     def load(typingctx: Any, address: Any, index: Any) -> Any:
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
             pointee = ir.IntType(16) if storage == "bfloat16" else IR_TYPES[storage]
-            value = builder.load(_pointer(builder, pointee, *arguments), align=WIDTH[storage])
+            value = builder.load(_pointer(builder, pointee, *arguments), align=WIDTHS[storage])
             _mark(builder, value, tensor)
             if storage == "bfloat16":
                 value = bits_to_float(builder, value)
@@ -102,7 +103,7 @@ def storer(storage: str, compute: str, tensor: int) -> Callable[..., Any]:
             else:
                 pointee = IR_TYPES[storage]
                 value = convert(builder, value, pointee)
-            instruction = builder.store(value, _pointer(builder, pointee, where, index), align=WIDTH[storage])
+            instruction = builder.store(value, _pointer(builder, pointee, where, index), align=WIDTHS[storage])
             _mark(builder, instruction, tensor)
             return context.get_dummy_value()
 

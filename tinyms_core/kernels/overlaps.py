@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyms_core.kernels.batch import Integers
 from tinyms_core.kernels.buffers import Buffer
-from tinyms_core.kernels.traffic import WIDTHS
+from tinyms_core.kernels.storage import WIDTHS
 
 # What errors call an array, and its memory.
 Placed = tuple[str, Buffer]

@@ -14,8 +14,7 @@ from typing import Any
 
 from tinyms_core.kernels.batch import Batch, Floats, Integers
 from tinyms_core.kernels.program import CALL, Program, pass_walk
-
-WIDTHS = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
+from tinyms_core.kernels.storage import WIDTHS
 
 
 @dataclass(frozen=True)

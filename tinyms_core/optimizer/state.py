@@ -61,12 +61,9 @@ def _states_of(own: Sequence[tuple[Parameter, Mapping[str, Any]]], slot: StateSl
     first = -block.ctypes.data % _LINE
     states = []
     for index, (parameter, values) in enumerate(own):
-        if sizes[index]:
-            at = first + starts[index]
-            data = block[at : at + sizes[index]].view(kinds[index]).reshape(shapes[index])
-            data[...] = initial_value(slot, values)
-            tensor = Tensor.from_numpy(data)
-        else:
-            tensor = Tensor(np.empty(shapes[index], dtype=kinds[index]))
+        at = first + starts[index]
+        data = block[at : at + sizes[index]].view(kinds[index]).reshape(shapes[index])
+        data[...] = initial_value(slot, values)
+        tensor = Tensor.from_numpy(data)
         states.append(Parameter(tensor, name=slot.parameter_name(parameter.name), requires_grad=False))
     return states

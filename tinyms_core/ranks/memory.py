@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-#: Bytes of a number of each dtype that parameters and state have.
-WIDTHS = {"float32": 4, "float16": 2, "bfloat16": 2, "float64": 8}
-
 #: Bytes of a buffer that comes out of an exchange: enough that its start costs little, small beside a model.
 BUCKET_BYTES = 1 << 26
 

@@ -6,6 +6,8 @@ come after it several times as slow. So of several each has its own process.
 
 from __future__ import annotations
 
+import pickle
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -42,6 +44,7 @@ def measure_apart(
 
     Raises:
         CommandError: If a row cannot be timed, or the process ends before its time.
+        Exception: What else went wrong there, with the place where it did as its cause.
     """
     context = get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
@@ -63,7 +66,8 @@ def measure_apart(
             elif word == _FINISHED:
                 finished()
             elif word == _FAILED:
-                raise content
+                error, told = content
+                raise error from _RemoteError(told)
             else:
                 outcomes: list[Outcome] = content
                 return outcomes
@@ -71,6 +75,22 @@ def measure_apart(
         receiver.close()
         process.terminate()
         process.join()
+
+
+class _RemoteError(Exception):
+    """Where in the other process an error came from, as text."""
+
+    def __str__(self) -> str:
+        return f"in the process that timed:\n{self.args[0]}"
+
+
+def _sendable(error: Exception) -> Exception:
+    """The error itself; one of the same words where it does not survive the way."""
+    try:
+        arrived = pickle.loads(pickle.dumps(error))
+    except Exception:
+        arrived = None
+    return error if type(arrived) is type(error) else RuntimeError(f"{type(error).__name__}: {error}")
 
 
 def _child(sender: Any, order: Order, rows: Sequence[Row], threads: int | None) -> None:
@@ -88,9 +108,7 @@ def _child(sender: Any, order: Order, rows: Sequence[Row], threads: int | None) 
                 lambda: sender.send((_FINISHED, None)),
             )
         except Exception as error:
-            # Others than ours may not survive the way.
-            known = error if isinstance(error, CommandError) else CommandError(f"{type(error).__name__}: {error}")
-            sender.send((_FAILED, known))
+            sender.send((_FAILED, (_sendable(error), traceback.format_exc())))
         else:
             sender.send((_DONE, [_without_peers(outcome) for outcome in outcomes]))
 

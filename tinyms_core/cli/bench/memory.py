@@ -19,7 +19,7 @@ from tinyms_core.cli.bench.arguments import bench_arguments
 from tinyms_core.cli.bench.children import ask_child
 from tinyms_core.cli.bench.setting import Setting
 from tinyms_core.cli.bench.shapes import ShapeSet
-from tinyms_core.kernels.traffic import WIDTHS
+from tinyms_core.kernels.storage import WIDTHS
 
 _MODULE: Final = "tinyms_core.cli.bench.memory"
 _STEPS: Final = 3

@@ -11,7 +11,7 @@ from typing import Any, Final
 from tinyms_core.cli.bench.setting import Setting
 from tinyms_core.cli.bench.shapes import ShapeSet
 from tinyms_core.cli.errors import CommandError
-from tinyms_core.kernels.traffic import WIDTHS
+from tinyms_core.kernels.storage import WIDTHS
 from tinyms_core.registry.specs import OptimizerSpec
 
 _MEMORY: Final = Path("/proc/meminfo")
