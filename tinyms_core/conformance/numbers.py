@@ -219,12 +219,11 @@ def _compare_kernel(
     """Step numpy arrays with a kernel, and the oracle beside it."""
     from tinyms_core.kernels.batch import make_batch
     from tinyms_core.kernels.host import host_function
-    from tinyms_core.kernels.update import Plan
 
     dtype, places = subject.dtype, workload.places
     oracle = subject.oracle(workload)
     slots = {slot.name: slot for slot in subject.spec.state}
-    host = program.host_values if isinstance(program, Plan) else host_function(program)
+    host = host_function(program)
     memory = {"w": [_stored(oracle.parameters[p.member.name], dtype) for p in places]}
     for slot in program.state:
         kinds = [oracle.state_dtype(slots[slot], p) for p in places]

@@ -55,8 +55,7 @@ class Algorithm:
 
     def host(self) -> Callable[..., tuple[float, ...]]:
         """The scalar part of a step, computed on the host."""
-        program = self.program
-        return program.host_values if isinstance(program, Plan) else host_function(program)
+        return host_function(self.program)
 
 
 def find_algorithm(source: str | Rule, device: str, given: Mapping[str, Any]) -> Algorithm:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ import numpy.typing as npt
 CHUNK = 16_384
 PARALLEL_ELEMENTS = 131_072
 """Below this many elements a step is shorter than waking a second thread."""
+
+# What compiled code is given of a batch, in order.
+BATCH_FRAME = ("chunk_tensor", "chunk_first", "chunk_last", "tensor_chunks", "sizes", "rows", "tensors", "chunks")
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -43,10 +47,20 @@ class Batch:
     tensor_chunks: Integers
     shapes: tuple[tuple[int, ...], ...] = ()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy's arrays lie elsewhere.
+        return {name: value for name, value in self.__dict__.items() if name != "frame"}
+
     @cached_property
     def elements(self) -> int:
         """Elements of all tensors together."""
         return int(self.sizes.sum())
+
+    @cached_property
+    def frame(self) -> Integers:
+        """`BATCH_FRAME`: the addresses of its arrays, and its numbers of tensors and chunks."""
+        arrays = [getattr(self, name) for name in BATCH_FRAME[:-2]]
+        return np.array([*(array.ctypes.data for array in arrays), len(self.sizes), self.chunks], dtype=np.int64)
 
     @property
     def chunks(self) -> int:

@@ -2,8 +2,8 @@
 
 One generated module serves one program and one choice of storage types. It holds, for each pass of the
 program, a loop over the elements of a chunk (`_span_…`, the rule itself with the gradient's
-preprocessing in front), a loop over chunks (`pass_…`, what is called), and between two passes a
-function that sums the partial results of each tensor in a fixed order (`combine_…`).
+preprocessing in front), a loop over chunks (`pass_…`, what is called), and for between two passes a
+function that sums the partial results of each tensor in a fixed order (`combine`).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from tinyms_core.kernels.batch import PARALLEL_ELEMENTS, Batch, Floats, Integers
+from tinyms_core.kernels.batch import BATCH_FRAME, PARALLEL_ELEMENTS, Batch, Floats, Integers
 from tinyms_core.kernels.generated import load_generated
 from tinyms_core.kernels.math import REDUCTIONS
 from tinyms_core.kernels.printing import print_combine, print_cpu
@@ -29,7 +29,8 @@ from tinyms_core.kernels.program import (
     repeated_walk,
 )
 from tinyms_core.kernels.rule import GRADIENT, PARAMETER
-from tinyms_core.kernels.threads import run_ranges, thread_count
+from tinyms_core.kernels.runner import Passes, frame_of
+from tinyms_core.kernels.threads import thread_count
 from tinyms_core.kernels.traffic import Traffic, program_traffic
 
 # Sums of squares are kept in the arithmetic's own type over this many elements, and added up in float64.
@@ -38,6 +39,8 @@ SHORT_SUM = 2048
 SAFE_SUMS = (1e-28, 1e28)
 # Columns of the table of scalars that precede the program's slots.
 PREPROCESSING = ("decay", "scale")
+# What the frame of the passes holds, in order.
+FRAME = (*BATCH_FRAME, "addresses", "groups", "scalars", "tensor_scalars", "partials")
 STORAGE_TYPES = ("float32", "float16", "bfloat16", "float64")
 
 
@@ -63,24 +66,27 @@ class CpuKernel:
         self.compute = compute_type(parameter)
         # Scalars that the kernel wants after decay and scale, by name.
         self.scalars = program.slots
-        self._module: ModuleType | None = None
+        self._loaded: Passes | None = None
         self._lock = threading.Lock()
 
     @property
-    def module(self) -> ModuleType:
-        """The generated module, written and imported on first use."""
-        if self._module is None:
+    def passes(self) -> Passes:
+        """The compiled passes; their module is written and imported on first use."""
+        if self._loaded is None:
             with self._lock:
-                if self._module is None:
-                    self._module = self._load()
-        return self._module
+                if self._loaded is None:
+                    self._loaded = self._load()
+        return self._loaded
 
-    def _load(self) -> ModuleType:
+    def _load(self) -> Passes:
         import numba
 
         memory = Path(__file__).with_name("memory.py").read_text(encoding="utf-8")
         name = f"{self.program.name}_cpu_{self.storage[PARAMETER]}_{self.storage[GRADIENT]}"
-        return load_generated(name, cpu_source(self.program, self.storage, self.compute), memory + numba.__version__)
+        source = cpu_source(self.program, self.storage, self.compute)
+        module = load_generated(name, source, memory + numba.__version__)
+        passes = [getattr(module, f"pass_{stage}") for stage in range(self.program.stages)]
+        return Passes(passes, getattr(module, "combine", None))
 
     def __call__(self, batch: Batch, addresses: Integers, groups: Integers, scalars: Floats) -> None:
         """Update all tensors of a batch by one step, in place.
@@ -120,35 +126,68 @@ class CpuKernel:
 
     def _run(self, batch: Batch, addresses: Integers, groups: Integers, scalars: Floats, stages: int) -> Floats:
         """Do the first ``stages`` passes, and return the tensors' scalars."""
-        module, program = self.module, self.program
-        partials = np.empty((len(program.reductions), batch.chunks))
-        tensor_scalars = np.empty((len(batch.sizes), len(program.tensor_slots)))
+        call = _Call(self, batch, addresses, groups, scalars)
+        call(stages)
+        return call.tensor_scalars
+
+
+class _Call:
+    """A kernel with its arguments, as often as it is called.
+
+    Arguments are those of the kernel's call. Arrays that fit as they are may be changed between two calls.
+    """
+
+    def __init__(self, kernel: CpuKernel, batch: Batch, addresses: Integers, groups: Integers, scalars: Floats) -> None:
+        program = kernel.program
+        count = len(batch.sizes)
+        self.tensor_scalars: Floats = np.empty((count, len(program.tensor_slots)))
+        # Compiled code takes the arrays as they lie, whatever they are.
+        self._arrays = (
+            _fitting(addresses, np.int64, len(program.tensors), count),
+            _fitting(groups, np.int64, count),
+            _fitting(scalars, np.float64, len(scalars), len(PREPROCESSING) + len(program.slots)),
+            self.tensor_scalars,
+            np.empty((len(program.reductions), batch.chunks)),
+        )
+        self._kernel = kernel
+        self._batch = batch
+        self._frame = np.concatenate((batch.frame, frame_of(*self._arrays)))
+
+    def __call__(self, stages: int | None = None) -> None:
+        batch = self._batch
         threads = thread_count() if batch.elements >= PARALLEL_ELEMENTS else 1
-        fixed = (
-            batch.chunk_tensor, batch.chunk_first, batch.chunk_last, batch.rows,
-            addresses, groups, scalars, tensor_scalars, partials,
-        )  # fmt: skip
-        for stage in range(stages):
-            run = getattr(module, f"pass_{stage}")
-            run_ranges(partial(_run_pass, run, fixed), batch.chunks, threads)
-            if stage + 1 < program.stages:
-                module.combine(batch.tensor_chunks, batch.sizes, groups, scalars, partials, tensor_scalars)
-        return tensor_scalars
+        self._kernel.passes(self._frame, 0, batch.chunks, threads, stages)
 
 
-def _run_pass(run: Callable[..., Any], fixed: tuple[Any, ...], first: int, last: int) -> None:
-    run(first, last, *fixed)
+def bound_call(kernel: Any, batch: Batch, addresses: Integers, groups: Integers, scalars: Floats) -> Callable[[], None]:
+    """A call of a kernel with arrays that stay where they are and may hold something else each time.
+
+    Arguments:
+        kernel: any kernel; the others are the arguments of its call.
+
+    Returns:
+        What calls it.
+    """
+    if isinstance(kernel, CpuKernel) and type(kernel).__call__ is CpuKernel.__call__:
+        return _Call(kernel, batch, addresses, groups, scalars)
+    return partial(kernel, batch, addresses, groups, scalars)
+
+
+def _fitting(array: npt.NDArray[Any], dtype: type, *shape: int) -> npt.NDArray[Any]:
+    if array.shape != shape:
+        raise ValueError(f"a kernel's array of shape {shape} is needed, got {array.shape}")
+    return np.ascontiguousarray(array, dtype=dtype)
 
 
 _PRELUDE = '''"""Generated from the update rule {name!r} by tinyms_core; made anew when the rule changes."""
 
 import numpy as np
-from numba import njit
+from numba import cfunc, njit
 
-from tinyms_core.kernels.memory import accumulate, loader, storer
+from tinyms_core.kernels.memory import accumulate, floats_at, integers_at, loader, storer
 
 C = np.{compute}
-OPTIONS = dict(nogil=True, cache=True, error_model="numpy", fastmath={{"contract"}})
+OPTIONS = dict(cache=True, error_model="numpy", fastmath={{"contract"}})
 
 
 @njit(**OPTIONS)
@@ -264,33 +303,41 @@ def _repeated_source(program: Program, index: int, use: ReductionUse) -> str:
 def _pass_source(program: Program, stage: int) -> str:
     addresses, values = _arguments(program)
     reductions = _reductions(program, stage)
-    reads = ", ".join(f"addresses[{index}, k]" for index in range(len(program.tensors)))
+    reads = ", ".join(f"addresses[{index} * tensors + k]" for index in range(len(program.tensors)))
     call = f"_span_{stage}({addresses}, {{first}}, {{last}}, {values})"
+    columns = len(PREPROCESSING) + len(program.slots)
     lines = [
-        "@njit(**OPTIONS)",
-        f"def pass_{stage}(begin, end, chunk_tensor, chunk_first, chunk_last, rows,",
-        "           addresses, groups, scalars, tensor_scalars, partials):",
+        '@cfunc("void(int64, int64, CPointer(int64))", **OPTIONS)',
+        f"def pass_{stage}(begin, end, frame):",
+        *_unpacked("chunk_tensor", "chunk_first", "chunk_last", "rows", "addresses", "groups", "scalars"),
+        *_unpacked("tensor_scalars", "partials", "tensors", "chunks"),
         "    for c in range(begin, end):",
         "        k = chunk_tensor[c]",
-        f"        {addresses} = {reads}" if len(program.tensors) > 1 else f"        {addresses} = addresses[0, k]",
+        f"        {addresses} = {reads}",
         "        s = groups[k]",
     ]
     for column, name in enumerate((*PREPROCESSING, *program.slots)):
-        lines.append(f"        {name} = C(scalars[s, {column}])")
+        lines.append(f"        {name} = C(scalars[s * {columns} + {column}])")
     for column, name in enumerate(program.tensor_slots):
-        value = f"C(tensor_scalars[k, {column}])" if _known(program, name, stage) else "C(0.0)"
+        value = (
+            f"C(tensor_scalars[k * {len(program.tensor_slots)} + {column}])"
+            if _known(program, name, stage)
+            else "C(0.0)"
+        )
         lines.append(f"        {name} = {value}")
     lines += [
         "        row = rows[k]",
         "        first, last = chunk_first[c], chunk_last[c]",
         f"        step = row if row > 0 else {f'min({SHORT_SUM}, last - first)' if reductions else 'last - first'}",
-        *(f"        partials[{index}, c] = 0.0" for index, _ in reductions),
+        *(f"        partials[{index} * chunks + c] = 0.0" for index, _ in reductions),
         "        while first < last:",
         "            center = _row_mean(a_w, a_g, first, first + step, decay) if row > 0 else C(0.0)",
     ]
     if reductions:
         lines.append(f"            sums = {call.format(first='first', last='min(first + step, last)')}")
-        lines += [f"            partials[{i}, c] += np.float64(sums[{n}])" for n, (i, _) in enumerate(reductions)]
+        lines += [
+            f"            partials[{i} * chunks + c] += np.float64(sums[{n}])" for n, (i, _) in enumerate(reductions)
+        ]
     else:
         lines.append(f"            {call.format(first='first', last='first + step')}")
     lines.append("            first += step")
@@ -298,9 +345,21 @@ def _pass_source(program: Program, stage: int) -> str:
     for index, _ in checked:
         low, high = SAFE_SUMS
         repeat = f"_repeat_{index}({addresses}, chunk_first[c], last, {values})"
-        lines.append(f"        if not {low} < partials[{index}, c] < {high}:")
-        lines.append(f"            partials[{index}, c] = {repeat}")
+        lines.append(f"        if not {low} < partials[{index} * chunks + c] < {high}:")
+        lines.append(f"            partials[{index} * chunks + c] = {repeat}")
     return "\n".join(lines) + "\n\n"
+
+
+def _unpacked(*names: str) -> list[str]:
+    """Lines that take parts of the frame; arrays come without their lengths."""
+    makers = {
+        "scalars": "floats_at",
+        "tensor_scalars": "floats_at",
+        "partials": "floats_at",
+        "tensors": "",
+        "chunks": "",
+    }
+    return [f"    {name} = {makers.get(name, 'integers_at')}(frame[{FRAME.index(name)}])" for name in names]
 
 
 def _known(program: Program, tensor_slot: str, stage: int) -> bool:
@@ -313,24 +372,27 @@ def _combine_source(program: Program) -> str:
     It runs after every pass but the last and computes all of them each time: what depends on a later
     reduction is overwritten before anything reads it.
     """
+    columns = len(PREPROCESSING) + len(program.slots)
     lines = [
-        "@njit(**OPTIONS)",
-        "def combine(tensor_chunks, sizes, groups, scalars, partials, tensor_scalars):",
-        "    for k in range(len(sizes)):",
+        '@cfunc("void(CPointer(int64))", **OPTIONS)',
+        "def combine(frame):",
+        *_unpacked("tensor_chunks", "sizes", "groups", "scalars", "tensor_scalars", "partials", "tensors", "chunks"),
+        "    for k in range(tensors):",
         "        s = groups[k]",
     ]
     needed = {name for d in program.tensor_definitions for name in names_in(d.expression)}
     for column, name in enumerate((*PREPROCESSING, *program.slots)):
         if name in needed:
-            lines.append(f"        {name} = scalars[s, {column}]")
+            lines.append(f"        {name} = scalars[s * {columns} + {column}]")
     for index, use in enumerate(program.reductions):
         finish = REDUCTIONS[use.kind].finish.format(sum="total", size="sizes[k]").replace("sqrt", "np.sqrt")
         lines += [
             "        total = 0.0",
             "        for c in range(tensor_chunks[k], tensor_chunks[k + 1]):",
-            f"            total += partials[{index}, c]",
+            f"            total += partials[{index} * chunks + c]",
             f"        {use.name} = {finish}",
         ]
     lines += [f"        {d.name} = {print_combine(d.expression)}" for d in program.tensor_definitions]
-    lines += [f"        tensor_scalars[k, {i}] = {name}" for i, name in enumerate(program.tensor_slots)]
+    width = len(program.tensor_slots)
+    lines += [f"        tensor_scalars[k * {width} + {i}] = {name}" for i, name in enumerate(program.tensor_slots)]
     return "\n".join(lines) + "\n"

@@ -71,8 +71,13 @@ def load_generated(name: str, source: str, depends_on: str = "") -> ModuleType:
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        # What is compiled while the module is read names it, and looks for it when it is loaded again.
         sys.modules[module_name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[module_name]
+            raise
         return module
 
 

@@ -113,6 +113,25 @@ def storer(storage: str, compute: str, tensor: int) -> Callable[..., Any]:
     return made
 
 
+def _array_at(element: Any) -> Callable[..., Any]:
+    @intrinsic
+    def array_at(typingctx: Any, address: Any) -> Any:
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+        return types.CPointer(element)(types.int64), generate
+
+    made: Callable[..., Any] = array_at
+    return made
+
+
+integers_at = _array_at(types.int64)
+"""``integers_at(address)``: the integers of 8 bytes there, as an array without a length."""
+
+floats_at = _array_at(types.float64)
+"""The same for float64."""
+
+
 @intrinsic
 def accumulate(typingctx: Any, total: Any, term: Any) -> Any:
     """Add two numbers of one type, in whatever order of the sum suits the vector unit of the machine."""

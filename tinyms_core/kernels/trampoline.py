@@ -11,12 +11,8 @@ import contextlib
 import contextvars
 import ctypes
 import functools
-import hashlib
 import itertools
 import os
-import subprocess
-import sysconfig
-import tempfile
 import threading
 import traceback
 import weakref
@@ -27,9 +23,8 @@ from typing import Any, Final
 import numpy as np
 
 from tinyms_core.kernels.batch import Integers
-from tinyms_core.kernels.compilers import C, LibraryError, find_compiler
+from tinyms_core.kernels.compilers import LibraryError, compiled_library
 from tinyms_core.kernels.cpu import STORAGE_TYPES
-from tinyms_core.kernels.generated import cache_directory
 
 FUNCTION: Final = "tinyms_step"
 SWITCH: Final = "TINYMS_OPTIM_GRAPH_KERNELS"
@@ -38,8 +33,6 @@ SWITCH: Final = "TINYMS_OPTIM_GRAPH_KERNELS"
 KINDS: Final = ("", *STORAGE_TYPES)
 """What the numbers for dtypes mean; the first is for all others."""
 
-_FLAGS: Final = ("-O2", "-std=c11", "-shared", "-fPIC")
-_SECONDS: Final = 60
 _CALLEE: Final = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int8)
 )
@@ -79,13 +72,8 @@ def library() -> Path:
     Raises:
         LibraryError: there is no C compiler, or it fails, or the system loads no such library.
     """
-    source = Path(__file__).with_suffix(".c").read_text(encoding="utf-8")
-    command = find_compiler(C)
-    digest = hashlib.sha256("\0".join((source, *command, *_FLAGS, sysconfig.get_platform())).encode()).hexdigest()[:20]
-    path = cache_directory() / f"trampoline_{digest}.so"
     with _lock:
-        if not path.exists():
-            _compile(source, command, path)
+        path = compiled_library(Path(__file__).with_suffix(".c"))
         try:
             loaded = ctypes.CDLL(str(path))
         except OSError as error:
@@ -115,22 +103,6 @@ def unavailable() -> str:
     except (LibraryError, OSError) as error:
         return str(error)
     return ""
-
-
-def _compile(source: str, command: list[str], path: Path) -> None:
-    """Put the library there whole or not at all, whoever else is doing the same."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=path.stem) as folder:
-        text, result = Path(folder) / "trampoline.c", Path(folder) / "trampoline.so"
-        text.write_text(source, encoding="utf-8")
-        line = [*command, *_FLAGS, "-o", str(result), str(text)]
-        try:
-            done = subprocess.run(line, capture_output=True, text=True, timeout=_SECONDS, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise LibraryError(f"{command[0]} does not compile the library: {error}") from error
-        if done.returncode or not result.exists():
-            told = done.stderr.strip()[-500:] or f"it wrote nothing and ended with {done.returncode}"
-            raise LibraryError(f"{command[0]} does not compile the library: {told}")
-        os.replace(result, path)
 
 
 def _call(who: int, count: int, addresses: int, kinds: Any) -> int:

@@ -104,6 +104,7 @@ class Plan:
     steps: frozenset[str] = frozenset()
 
     # The host computes no scalar but the number of steps done.
+    host: ClassVar[tuple[Any, ...]] = ()
     scalars: ClassVar[tuple[str, ...]] = ("t",)
     slots: ClassVar[tuple[str, ...]] = ()
 
@@ -131,7 +132,3 @@ class Plan:
     def step_scalars(self) -> tuple[str, ...]:
         """The scalars of the update that may change from step to step."""
         return tuple(name for name in self.update.scalars if name in (*SUPPLIED_SCALARS, *self.steps))
-
-    def host_values(self, t: float) -> tuple[float, ...]:
-        """The values of ``scalar_state`` after step ``t``."""
-        return (float(t),) * len(self.update.counters)

@@ -31,7 +31,8 @@ from tinyms_core.optimizer.rate_methods import RateMethods
 from tinyms_core.optimizer.rates import FixedRate, NoRate, Read, exhausted, read_element
 from tinyms_core.optimizer.sparse import is_sparse, parts, read_sparse
 from tinyms_core.optimizer.state import make_scalar_states, make_states
-from tinyms_core.optimizer.step import HostStep, ScalarGroup, check_gradients
+from tinyms_core.optimizer.step import HostStep, check_gradients
+from tinyms_core.optimizer.step_scalars import ScalarGroup
 from tinyms_core.optimizer.traced_step import TracedStep
 from tinyms_core.registry.arguments import checked_hyperparameters, contradiction, require_together, taken_as
 from tinyms_core.registry.errors import InvalidSpecError

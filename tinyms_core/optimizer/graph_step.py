@@ -16,7 +16,8 @@ from tinyms_core.kernels.batch import Integers
 from tinyms_core.kernels.cpu import STORAGE_TYPES
 from tinyms_core.optimizer.dtypes import NAMES
 from tinyms_core.optimizer.kernel_choice import HOST_DEVICES, choose_kernel
-from tinyms_core.optimizer.step import GroupValues, HostStep
+from tinyms_core.optimizer.step import HostStep
+from tinyms_core.optimizer.step_scalars import GroupValues
 
 if TYPE_CHECKING:
     from tinyms_core.optimizer.base import Optimizer
@@ -43,10 +44,10 @@ class GraphStep:
         self._step = step
         self._factors = factors
         self._groups = len(optimizer.scalar_groups()[1])
-        self._held = optimizer.saved_hyperparameters
+        self._held = len(optimizer.saved_hyperparameters)
         self._members = optimizer.param_length
         self._rows = 1 + len(optimizer.states)
-        self._counters = {name: NAMES[state.dtype] for name, state in optimizer.scalar_states.items()}
+        self._counters = [NAMES[state.dtype] for state in optimizer.scalar_states.values()]
         self._lock = optimizer._step_lock
 
     def __call__(self, addresses: Integers, kinds: bytes) -> None:
@@ -57,8 +58,11 @@ class GraphStep:
             number = cell_at(counters[0], "int32")
             step, dense = int(number.value), kinds[ends[1] : ends[2]]
             numbers = [float(cell_at(address, "float64").value) for address in controls]
-            width = 2 + len(self._held)
-            values = [self._values(*group) for group in _divided(numbers[: width * self._groups], width)]
+            width = 2 + self._held
+            values = [
+                GroupValues(rate, decay, tuple(held))
+                for rate, decay, *held in _divided(numbers[: width * self._groups], width)
+            ]
             factors = None
             if self._factors is not None:
                 pairs = [(rate, decay) for rate, decay in _divided(numbers[width * self._groups :], 2)]
@@ -66,12 +70,9 @@ class GraphStep:
             new = self._step.at_addresses(
                 step, values, dense, own.reshape(self._rows, self._members), gradients, factors
             )
-            for address, (name, kind) in zip(counters[1:], self._counters.items(), strict=True):
-                cell_at(address, kind).value = new[name]
+            for address, kind, value in zip(counters[1:], self._counters, new, strict=True):
+                cell_at(address, kind).value = value
             number.value = step + 1
-
-    def _values(self, rate: float, decay: float, *held: float) -> GroupValues:
-        return GroupValues(rate, decay, dict(zip(self._held, held, strict=True)))
 
 
 def _divided(numbers: list[float], width: int) -> list[list[float]]:

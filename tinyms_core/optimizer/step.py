@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import mindspore
 import numpy as np
-from mindspore import Tensor, nn
+from mindspore import Tensor
 
 from tinyms_core.kernels.arrays import cell_at
-from tinyms_core.kernels.batch import Floats, Integers, make_batch
-from tinyms_core.kernels.cpu import PREPROCESSING, compute_type
-from tinyms_core.kernels.host import host_function
+from tinyms_core.kernels.batch import Batch, Integers, make_batch
+from tinyms_core.kernels.cpu import bound_call, compute_type
+from tinyms_core.kernels.host import row_function
 from tinyms_core.kernels.program import Program
 from tinyms_core.kernels.rule import SUPPLIED_SCALARS
 from tinyms_core.kernels.traffic import KernelCall
@@ -23,13 +21,13 @@ from tinyms_core.optimizer.addresses import (
     GradientReader,
     Gradients,
     ParameterAddresses,
-    element_of,
     wait_for_queued_work,
 )
 from tinyms_core.optimizer.dtypes import NAMES, dtype_name
 from tinyms_core.optimizer.groups import Options
 from tinyms_core.optimizer.sparse import SparseGradient, is_sparse, read_sparse
 from tinyms_core.optimizer.sparse_step import SparseStep
+from tinyms_core.optimizer.step_scalars import GroupReader, GroupValues, ScalarTable
 
 if TYPE_CHECKING:
     from tinyms_core.optimizer.base import Optimizer
@@ -40,91 +38,49 @@ if TYPE_CHECKING:
 KernelFactory = Callable[[Any, str, str], Any]
 
 
-@dataclass(frozen=True)
-class ScalarGroup:
-    """Parameters for which every scalar of a step is the same.
-
-    Attributes:
-        rate: their learning rate.
-        rate_index: its place among the optimizer's rates.
-        decay: their weight decay, a float or a Cell of the step.
-        decays: whether it applies.
-        kind: their dtype.
-        member: index of the first of them.
-        options: hyperparameters for which their group has values of its own.
-    """
-
-    rate: Any
-    rate_index: int
-    decay: float | nn.Cell
-    decays: bool
-    kind: str
-    member: int
-    options: Options = ()
-
-    @property
-    def wide(self) -> bool:
-        """Whether their arithmetic is in float64."""
-        return compute_type(self.kind) == "float64"
-
-    def decay_value(self, step: int) -> float:
-        """Their weight decay at a 0-based step, on the host."""
-        if not self.decays:
-            return 0.0
-        if not isinstance(self.decay, nn.Cell):
-            return self.decay
-        value = self.decay(Tensor([step], mindspore.int32))
-        return float(value.asnumpy().reshape(())) if isinstance(value, Tensor) else float(value)
-
-
-@dataclass(frozen=True)
-class GroupValues:
-    """What a group's scalars of one step are made from.
-
-    Attributes:
-        rate: its learning rate.
-        decay: its weight decay.
-        hyperparameters: those that may change from step to step, by name.
-    """
-
-    rate: float
-    decay: float
-    hyperparameters: dict[str, Any]
-
-
 class _Bucket:
-    """The tensors of one parameter dtype and one gradient dtype, updated by one kernel call."""
+    """The tensors of one parameter dtype and one gradient dtype, updated by one kernel call.
 
-    def __init__(self, optimizer: Optimizer, kernel: Any, members: list[int], groups: list[int]) -> None:
-        settings = optimizer.settings
-        parameters = [settings[i].parameter for i in members]
-        self.members = members
-        # All of them are a view, others a copy.
-        self.chosen = slice(None) if len(members) == len(settings) else np.array(members, dtype=np.int64)
-        self.kernel = kernel
-        self.groups = np.array(groups, dtype=np.int64)
-        self.batch = make_batch(
-            [p.size for p in parameters],
-            [_row_length(settings[i]) for i in members],
-            shapes=[tuple(p.shape) for p in parameters],
-        )
+    Arguments:
+        kernel: what updates them.
+        batch: the tensors.
+        members: which of the optimizer's parameters they are.
+        table: their scalars.
+        rows: how many addresses a tensor has besides its gradient's.
+        among: how many parameters the optimizer has.
+    """
 
-    def run(
-        self, own: Integers, gradients: Integers, scalars: list[dict[str, float]], factors: StepFactors | None
+    def __init__(
+        self, kernel: Any, batch: Batch, members: list[int], table: ScalarTable, rows: int, among: int
     ) -> None:
-        """Update: ``own`` has the addresses of all parameters and states, ``gradients`` those of all gradients."""
-        own, gradients = own[:, self.chosen], gradients[self.chosen]
-        addresses = np.concatenate((own[:1], gradients[np.newaxis], own[1:]))
-        table = self.table(scalars)
-        groups = self.groups
-        if factors is not None:
-            table, groups = factors.rows(self.members, addresses, table[groups])
-        self.kernel(self.batch, addresses, groups, table)
+        self.kernel = kernel
+        self.batch = batch
+        self.members = members
+        self.table = table
+        # All of them are a view, others a copy.
+        self._chosen = slice(None) if len(members) == among else np.array(members, dtype=np.int64)
+        self._own: Integers | None = None
+        self._addresses = np.zeros((1 + rows, len(members)), dtype=np.int64)
+        self._call = bound_call(kernel, batch, self._addresses, table.rows, table.values)
 
-    def table(self, scalars: list[dict[str, float]]) -> Floats:
-        """The scalars of each group, in the order in which the kernel takes them."""
-        columns = (*PREPROCESSING, *self.kernel.scalars)
-        return np.array([[group[name] for name in columns] for group in scalars], dtype=np.float64)
+    def run(self, own: Integers, gradients: Integers, factors: StepFactors | None) -> None:
+        """Update, with the scalars that the table has.
+
+        Arguments:
+            own: addresses of all parameters and states; an array that was given before holds what it held.
+            gradients: addresses of all gradients.
+            factors: what gradients are multiplied by.
+        """
+        if own is not self._own:
+            self._addresses[0] = own[0, self._chosen]
+            self._addresses[2:] = own[1:, self._chosen]
+            self._own = own
+        self._addresses[1] = gradients[self._chosen]
+        if factors is None:
+            self._call()
+        else:
+            table, rows = factors.rows(self.members, self._addresses, self.table.values[self.table.rows])
+            self.kernel(self.batch, self._addresses, rows, table)
 
 
 def _row_length(setting: Any) -> int:
@@ -158,10 +114,16 @@ class HostStep:
         self._optimizer = optimizer
         self._program = program
         self._factory = factory
-        self._host = program.host_values if isinstance(program, Plan) else host_function(program)
+        self._counter_values = row_function(
+            program,
+            tuple(program.scalar_state.values()),
+            optimizer.hyperparameters,
+            (*SUPPLIED_SCALARS, *optimizer.saved_hyperparameters),
+        )
         self._shapes = [s.parameter.shape for s in optimizer.settings]
         self._kinds = optimizer._parameter_kinds
         self._group_of, self._groups = optimizer.scalar_groups()
+        self._values_at = GroupReader(optimizer, self._groups)
         self._gradients = GradientReader(self._shapes)
         self._bucket_kinds = b""
         self._buckets: list[_Bucket] = []
@@ -171,7 +133,9 @@ class HostStep:
         counters = [optimizer.global_step, *optimizer.scalar_states.values()]
         own = [parameter for row in (*rows, counters) for parameter in row]
         self._addresses = ParameterAddresses(own, optimizer.built_addresses)
-        self._scalar_kinds = {name: NAMES[state.dtype] for name, state in optimizer.scalar_states.items()}
+        self._found: Integers | None = None
+        self._places: tuple[Integers, list[int]] = np.empty(self._shape, dtype=np.int64), []
+        self._scalar_kinds = [NAMES[state.dtype] for state in optimizer.scalar_states.values()]
 
     def __call__(self, gradients: Sequence[Tensor]) -> None:
         """Do one step; on an error nothing has changed."""
@@ -181,19 +145,25 @@ class HostStep:
         own, (counter, *others) = self._own()
         number = cell_at(counter, "int32")
         step = int(number.value)
-        scalars, scalar_state = self._scalars(step, self._values_at(step))
+        values = self._values_at(step)
+        buckets = self._filled_buckets(read.kinds, step, values)
+        rows = [(self._sparse_step_of(index), gradient, index) for index, gradient in sparse.items()]
+        for sparse_step, _, _ in rows:
+            sparse_step.table.fill(step, values)
+        counted = self._counted(step, values)
         given = optimizer.precondition_on_host(gradients, step)
         if given is not gradients:
             # What made them may be on its way still.
             wait_for_queued_work()
             read = self._gradients.dense(given) or self._gradients.checked(given)
+            buckets = self._filled_buckets(read.kinds, step, values)
         factors = None if self._factors is None else self._factors.at_step(step, read.kinds)
-        for bucket in self._buckets_for(read.kinds):
-            bucket.run(own, read.addresses, scalars, factors)
-        for index, gradient in sparse.items():
-            self._sparse_step_of(index)(gradient, own[:, index].tolist(), scalars[self._group_of[index]])
-        for address, (name, kind) in zip(others, self._scalar_kinds.items(), strict=True):
-            cell_at(address, kind).value = scalar_state[name]
+        for bucket in buckets:
+            bucket.run(own, read.addresses, factors)
+        for sparse_step, gradient, index in rows:
+            sparse_step(gradient, own[:, index].tolist())
+        for address, kind, value in zip(others, self._scalar_kinds, counted, strict=True):
+            cell_at(address, kind).value = value
         number.value = step + 1
 
     def at_addresses(
@@ -204,7 +174,7 @@ class HostStep:
         own: Integers,
         gradients: Integers,
         factors: StepFactors | None,
-    ) -> dict[str, float]:
+    ) -> tuple[float, ...]:
         """Do the step of dense gradients at given addresses, which are those of the moment.
 
         Arguments:
@@ -216,32 +186,32 @@ class HostStep:
             factors: what they are multiplied by.
 
         Returns:
-            The scalar state after the step, by name.
+            The scalar state after the step, in the optimizer's order.
         """
-        scalars, scalar_state = self._scalars(step, values)
-        for bucket in self._buckets_for(kinds):
-            bucket.run(own, gradients, scalars, factors)
-        return scalar_state
+        for bucket in self._filled_buckets(kinds, step, values):
+            bucket.run(own, gradients, factors)
+        return self._counted(step, values)
 
     def calls(self, gradients: Sequence[Any]) -> list[KernelCall]:
         """The kernel calls of the next step, with dense gradients, in order."""
         wait_for_queued_work()
         read, _ = self._read(gradients)
         step = int(self._optimizer.global_step.asnumpy()[0])
-        scalars, _ = self._scalars(step, self._values_at(step))
         factors = None if self._factors is None else self._factors.at_step(step, read.kinds)
         found = []
-        for bucket in self._buckets_for(read.kinds):
+        for bucket in self._filled_buckets(read.kinds, step, self._values_at(step)):
             if factors is not None:
                 found += factors.calls(bucket.members)
-            found.append(KernelCall(bucket.kernel, bucket.batch, bucket.groups, bucket.table(scalars)))
+            found.append(KernelCall(bucket.kernel, bucket.batch, bucket.table.rows, bucket.table.values.copy()))
         return found
 
     def _own(self) -> tuple[Integers, list[int]]:
         """The addresses of parameters and states, a row for each, and of the step number and scalar states."""
         found = self._addresses.current()
-        size = self._shape[0] * self._shape[1]
-        return found[:size].reshape(self._shape), found[size:].tolist()
+        if found is not self._found:
+            size = self._shape[0] * self._shape[1]
+            self._found, self._places = found, (found[:size].reshape(self._shape), found[size:].tolist())
+        return self._places
 
     def _read(self, gradients: Any) -> tuple[Gradients, dict[int, SparseGradient]]:
         """The gradients, checked, and by index the sparse ones among them with distinct rows."""
@@ -259,7 +229,8 @@ class HostStep:
         if index not in self._sparse_steps:
             kind = self._kinds[index]
             kernel = self._factory(self._program, kind, compute_type(kind))
-            self._sparse_steps[index] = SparseStep(self._optimizer, kernel, index)
+            table = self._table(kernel, self._program, [index])
+            self._sparse_steps[index] = SparseStep(self._optimizer, kernel, index, table)
         return self._sparse_steps[index]
 
     def _buckets_for(self, kinds: bytes) -> list[_Bucket]:
@@ -277,36 +248,30 @@ class HostStep:
     def _make_bucket(self, options: Options, parameter: str, gradient: str, members: list[int]) -> _Bucket:
         program = self._optimizer.program_for(options) if options else self._program
         kernel = self._factory(program, parameter, gradient)
-        return _Bucket(self._optimizer, kernel, members, [self._group_of[i] for i in members])
+        settings = [self._optimizer.settings[index] for index in members]
+        batch = make_batch(
+            [setting.parameter.size for setting in settings],
+            [_row_length(setting) for setting in settings],
+            shapes=[tuple(setting.parameter.shape) for setting in settings],
+        )
+        return _Bucket(kernel, batch, members, self._table(kernel, program, members), *self._shape)
 
-    def _values_at(self, step: int) -> list[GroupValues]:
-        """What the scalars of each group are made from, asked of MindSpore."""
-        optimizer = self._optimizer
-        rates: dict[tuple[int, bool], float] = {}
-        values = []
-        for group in self._groups:
-            key = (group.rate_index, group.wide)
-            if key not in rates:
-                rates[key] = group.rate.value(step, group.wide, element_of)
-            held = optimizer.held_hyperparameters(group.wide, element_of)
-            values.append(GroupValues(rates[key], group.decay_value(step), held))
-        return values
+    def _table(self, kernel: Any, program: Program | Plan, members: list[int]) -> ScalarTable:
+        return ScalarTable(self._optimizer, kernel, program, self._groups, [self._group_of[index] for index in members])
 
-    def _scalars(self, step: int, values: list[GroupValues]) -> tuple[list[dict[str, float]], dict[str, float]]:
-        """All scalars of a step by name, for each group, and the scalar state after the step."""
-        optimizer, program = self._optimizer, self._program
-        named: list[dict[str, float]] = []
-        results: tuple[float, ...] = ()
-        for group, own in zip(self._groups, values, strict=True):
-            scalars = {**optimizer.hyperparameters, **own.hyperparameters, **dict(group.options)}
-            scalars.update(zip(SUPPLIED_SCALARS, (own.rate, step + 1, own.decay), strict=True))
-            results = self._host(**{name: scalars[name] for name in program.scalars})
-            scalars.update(zip(program.slots, results, strict=False))
-            in_gradient = own.decay * optimizer.loss_scale if optimizer.decays_gradient else 0.0
-            scale = 1.0 / optimizer.loss_scale if optimizer.scales_gradient else 1.0
-            scalars.update(zip(PREPROCESSING, (in_gradient, scale), strict=True))
-            named.append(scalars)
-        return named, dict(zip(program.scalar_state, results[len(program.slots) :], strict=True))
+    def _filled_buckets(self, kinds: bytes, step: int, values: Sequence[GroupValues]) -> list[_Bucket]:
+        """The kernel calls for gradients of these dtypes, with the scalars of a 0-based step."""
+        buckets = self._buckets_for(kinds)
+        for bucket in buckets:
+            bucket.table.fill(step, values)
+        return buckets
+
+    def _counted(self, step: int, values: Sequence[GroupValues]) -> tuple[float, ...]:
+        """The state that is one number for the optimizer, after a 0-based step."""
+        if not self._scalar_kinds:
+            return ()
+        own = values[-1]
+        return self._counter_values(own.rate, step + 1, own.decay, *own.held)
 
 
 def check_gradients(optimizer: Optimizer, gradients: Any, shapes: list[Any]) -> list[Any]:

@@ -1,0 +1,120 @@
+"""Running the passes of a kernel over its chunks: on the threads of a small C library, or else on those of Python.
+
+A pass is compiled code with the address of a function ``pass(begin, end, frame)`` that does the chunks ``begin`` to
+``end``; between two passes a function ``between(frame)`` may put together what the chunks have left. The *frame* is an
+array of integers, addresses mostly, of which kernels and the makers of frames know the meaning, nobody else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import ctypes
+import functools
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyms_core.kernels.batch import Integers
+from tinyms_core.kernels.compilers import LibraryError, compiled_library
+from tinyms_core.kernels.threads import run_ranges
+
+SWITCH: Final = "TINYMS_OPTIM_RUNNER"
+"""The environment variable that, set to 0, leaves the passes to threads of Python."""
+
+_PASS: Final = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
+_BETWEEN: Final = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_withheld = contextvars.ContextVar("withheld", default=False)
+
+
+class Passes:
+    """The compiled passes of a kernel.
+
+    Arguments:
+        passes: their functions, compiled; each has an ``address``.
+        between: the function for between two passes; None where there is one pass.
+    """
+
+    def __init__(self, passes: Sequence[Any], between: Any = None) -> None:
+        # Compiled code lives as long as what it was compiled from.
+        self._compiled = (*passes, between)
+        self._passes = [_PASS(function.address) for function in passes]
+        self._between = _BETWEEN(between.address) if between is not None else _BETWEEN()
+        self._addresses = (ctypes.c_void_p * len(passes))(*(function.address for function in passes))
+        self._joins = len(passes) - 1 if between is not None else 0
+
+    def __call__(self, frame: Integers, first: int, last: int, threads: int, stages: int | None = None) -> None:
+        """Do passes over a range of chunks, each when the one before is done.
+
+        Arguments:
+            frame: what the functions are given; contiguous.
+            first, last: the range.
+            threads: how many threads take part, this one among them.
+            stages: how many of the passes are done, all unless given.
+        """
+        stages = len(self._passes) if stages is None else stages
+        joins = min(stages, self._joins)
+        where = frame.ctypes.data
+        run = None if _withheld.get() else _library()
+        if run is not None:
+            run(self._addresses, stages, self._between, joins, where, first, last, threads)
+            return
+        for stage, function in enumerate(self._passes[:stages]):
+            run_ranges(lambda begin, end: function(first + begin, first + end, where), last - first, threads)  # noqa: B023
+            if stage < joins:
+                self._between(where)
+
+
+def frame_of(*arrays: npt.NDArray[Any]) -> Integers:
+    """The addresses of arrays, as part of a frame. Each is contiguous, and whoever calls keeps it alive."""
+    return np.array([array.ctypes.data for array in arrays], dtype=np.int64)
+
+
+@contextlib.contextmanager
+def withheld() -> Iterator[None]:
+    """Do without the library inside the ``with`` block, as on a machine without a C compiler."""
+    token = _withheld.set(True)
+    try:
+        yield
+    finally:
+        _withheld.reset(token)
+
+
+def unavailable() -> str:
+    """Why there is no library; empty where there is one."""
+    if _withheld.get():
+        return "it is withheld"
+    try:
+        _loaded()
+    except (LibraryError, OSError) as error:
+        return str(error)
+    return ""
+
+
+@functools.cache
+def _library() -> Any:
+    """The library's function; None where there is none."""
+    try:
+        return _loaded()
+    except (LibraryError, OSError):
+        return None
+
+
+def _loaded() -> Any:
+    if os.environ.get(SWITCH) == "0":
+        raise LibraryError(f"{SWITCH} is 0")
+    path = compiled_library(Path(__file__).with_suffix(".c"))
+    try:
+        function = ctypes.CDLL(str(path)).tinyms_run
+    except OSError as error:
+        raise LibraryError(f"the compiled library {str(path)!r} cannot be loaded: {error}") from error
+    function.restype = None
+    function.argtypes = (
+        ctypes.c_void_p, ctypes.c_int64, _BETWEEN, ctypes.c_int64,
+        ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64,
+    )  # fmt: skip
+    return function
