@@ -85,11 +85,14 @@ class ParameterAddresses:
         self._known = np.array([known[id(parameter)] for parameter in self._parameters], dtype=np.int64)
 
     def current(self) -> Integers:
-        """The addresses now. Queued work has to be done.
+        """The addresses now, the same array as before where they are. Queued work has to be done.
 
         Raises:
             TypeError: a Parameter has got another dtype since the optimizer was built.
         """
+        reader = tensor_reader()
+        if reader is not None and reader.unmoved(self._parameters, self._known):
+            return self._known
         found = addresses_of(self._parameters)
         moved = np.flatnonzero(found != self._known)
         if len(moved):

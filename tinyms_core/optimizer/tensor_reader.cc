@@ -27,28 +27,62 @@ Kind kind_of(mindspore::TypeId type) {
   }
 }
 
-// A reference of our own: the sequence may change while a tensor is waited for.
-mindspore::tensor::TensorPtr tensor_at(PyObject *sequence, Py_ssize_t index) {
-  if (index >= PySequence_Fast_GET_SIZE(sequence)) return nullptr;
-  PyObject *item = PySequence_Fast_GET_ITEM(sequence, index);
-  if (!mindspore::tensor::IsPyObjectTensorPy(item)) return nullptr;
-  Py_INCREF(item);
-  mindspore::tensor::TensorPtr found;
-  try {
-    found = mindspore::tensor::ConvertPyObjectToTensor(item);
-  } catch (...) {
-    // What is wrong with it, the way through Python tells.
-    PyErr_Clear();
-  }
-  Py_DECREF(item);
-  return found;
-}
+using mindspore::tensor::PyType;
+using mindspore::tensor::Tensor;
+using mindspore::tensor::TensorPtr;
+using mindspore::tensor::TensorPy;
 
-bool address_of(const mindspore::tensor::Tensor &tensor, int64_t *address) {
+// MindSpore gives its tensor away as one more owner of it, which takes longer than all else that is asked here, and no
+// other way is public. An explicit instantiation may name what is private.
+template <typename Tag, TensorPtr TensorPy::*member>
+struct Opened {
+  friend const TensorPtr &held_by(const TensorPy &object, Tag) { return object.*member; }
+};
+struct Held {
+  friend const TensorPtr &held_by(const TensorPy &object, Held);
+};
+template struct Opened<Held, &TensorPy::tensor_>;
+
+// One of the tensors of a list or tuple.
+class Item {
+ public:
+  Item(PyObject *sequence, Py_ssize_t index) {
+    if (index >= PySequence_Fast_GET_SIZE(sequence)) return;
+    PyObject *object = PySequence_Fast_GET_ITEM(sequence, index);
+    if (!mindspore::tensor::IsPyObjectTensorPy(object)) return;
+    const TensorPy &wrapper = reinterpret_cast<const PyType<TensorPy> *>(object)->value;
+    if (!wrapper.has_stub()) found_ = held_by(wrapper, Held()).get();
+    if (found_ == nullptr) convert(object);
+  }
+
+  explicit operator bool() const { return found_ != nullptr; }
+  const Tensor &operator*() const { return *found_; }
+  const Tensor *operator->() const { return found_; }
+
+ private:
+  // A reference of our own: the sequence may change while a tensor is waited for.
+  void convert(PyObject *object) {
+    Py_INCREF(object);
+    try {
+      converted_ = mindspore::tensor::ConvertPyObjectToTensor(object);
+    } catch (...) {
+      // What is wrong with it, the way through Python tells.
+      PyErr_Clear();
+    }
+    Py_DECREF(object);
+    found_ = converted_.get();
+  }
+
+  TensorPtr converted_;
+  const Tensor *found_ = nullptr;
+};
+
+bool address_of(const Tensor &tensor, int64_t *address) {
   const auto &memory = tensor.device_address();
   *address = memory == nullptr ? 0 : reinterpret_cast<int64_t>(memory->GetMutablePtr());
   if (*address == 0) return tensor.DataSize() == 0;
-  *address += static_cast<int64_t>(tensor.storage_offset() * tensor.DataItemSize());
+  const auto offset = static_cast<int64_t>(tensor.storage_offset());
+  if (offset != 0) *address += offset * static_cast<int64_t>(tensor.DataItemSize());
   return true;
 }
 
@@ -91,8 +125,21 @@ PyObject *addresses(PyObject *, PyObject *const *arguments, Py_ssize_t given) {
   Array found;
   if (count < 0 || !found.open(arguments[1], count)) return nullptr;
   for (Py_ssize_t i = 0; i < count; i++) {
-    const auto tensor = tensor_at(arguments[0], i);
-    if (tensor == nullptr || !address_of(*tensor, found.numbers() + i)) Py_RETURN_FALSE;
+    const Item tensor(arguments[0], i);
+    if (!tensor || !address_of(*tensor, found.numbers() + i)) Py_RETURN_FALSE;
+  }
+  Py_RETURN_TRUE;
+}
+
+// unmoved(tensors, known): whether all of them are where they were.
+PyObject *unmoved(PyObject *, PyObject *const *arguments, Py_ssize_t given) {
+  const Py_ssize_t count = count_of(arguments, given, 2);
+  Array known;
+  if (count < 0 || !known.open(arguments[1], count)) return nullptr;
+  for (Py_ssize_t i = 0; i < count; i++) {
+    const Item tensor(arguments[0], i);
+    int64_t address = 0;
+    if (!tensor || !address_of(*tensor, &address) || address != known.numbers()[i]) Py_RETURN_FALSE;
   }
   Py_RETURN_TRUE;
 }
@@ -108,8 +155,8 @@ PyObject *dense(PyObject *, PyObject *const *arguments, Py_ssize_t given) {
   const int64_t *expected = shapes.numbers();
   Py_ssize_t i = 0;
   for (; i < count; i++) {
-    const auto tensor = tensor_at(arguments[0], i);
-    if (tensor == nullptr) break;
+    const Item tensor(arguments[0], i);
+    if (!tensor) break;
     const auto &shape = tensor->shape();
     const int64_t rank = static_cast<int64_t>(shape.size());
     if (expected == shapes.end() || *expected++ != rank || shapes.end() - expected < rank) break;
@@ -129,9 +176,9 @@ PyObject *element(PyObject *, PyObject *const *arguments, Py_ssize_t given) {
   const Py_ssize_t count = count_of(arguments, given, 2);
   const Py_ssize_t index = count < 0 ? -1 : PyLong_AsSsize_t(arguments[1]);
   if (PyErr_Occurred()) return nullptr;
-  const auto tensor = tensor_at(arguments[0], 0);
+  const Item tensor(arguments[0], 0);
   int64_t address = 0;
-  if (tensor == nullptr || !tensor->is_contiguous() || !address_of(*tensor, &address)) Py_RETURN_NONE;
+  if (!tensor || !tensor->is_contiguous() || !address_of(*tensor, &address)) Py_RETURN_NONE;
   if (index < 0 || index >= static_cast<Py_ssize_t>(tensor->DataSize())) Py_RETURN_NONE;
   switch (kind_of(tensor->data_type())) {
     case FLOAT32:
@@ -146,6 +193,7 @@ PyObject *element(PyObject *, PyObject *const *arguments, Py_ssize_t given) {
 #define FAST(function) reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function))
 
 PyMethodDef METHODS[] = {{"addresses", FAST(addresses), METH_FASTCALL, nullptr},
+                         {"unmoved", FAST(unmoved), METH_FASTCALL, nullptr},
                          {"dense", FAST(dense), METH_FASTCALL, nullptr},
                          {"element", FAST(element), METH_FASTCALL, nullptr},
                          {nullptr, nullptr, 0, nullptr}};

@@ -68,7 +68,8 @@ class TensorReader:
             loader.exec_module(module)
         except ImportError as error:
             raise LibraryError(f"the compiled library {str(path)!r} cannot be loaded: {error}") from error
-        self._addresses, self._dense, self._element = module.addresses, module.dense, module.element
+        self._addresses, self._unmoved = module.addresses, module.unmoved
+        self._dense, self._element = module.dense, module.element
         self._prove()
 
     def addresses(self, tensors: Sequence[Tensor]) -> Integers | None:
@@ -82,6 +83,15 @@ class TensorReader:
         """
         found = np.empty(len(tensors), dtype=np.int64)
         return found if self._addresses(tensors, found) else None
+
+    def unmoved(self, tensors: Sequence[Tensor], known: Integers) -> bool:
+        """Whether tensors are where they were.
+
+        Arguments:
+            tensors: a list or tuple.
+            known: the address of each.
+        """
+        return bool(self._unmoved(tensors, known))
 
     def dense(self, tensors: Sequence[Any], shapes: Integers) -> tuple[Integers, bytes] | None:
         """Where tensors lie, and of which dtypes they are.
@@ -130,6 +140,9 @@ class TensorReader:
             # What is empty may say any address.
             kept = [index for index, tensor in enumerate(tensors) if tensor.size]
             alike = all(addresses[i] == found[i] == expected[i] for i in kept)  # type: ignore[index]
+            known = np.array(expected, dtype=np.int64)[kept]
+            tensors = [tensors[i] for i in kept]
+            alike = alike and self.unmoved(tensors, known) and not self.unmoved([tensors[1], *tensors[1:]], known)
         if not alike or any(answer is not None for answer in refused):
             raise LibraryError("the compiled library does not say the same of tensors as MindSpore")
 
