@@ -210,6 +210,13 @@ def test_doctor_says_why_steps_in_graphs_are_operators(run, monkeypatch):
     assert "operators: TINYMS_OPTIM_GRAPH_KERNELS is 0" in run("doctor").stdout
 
 
+def test_doctor_says_whose_threads_run_kernels(run, monkeypatch):
+    monkeypatch.setenv("TINYMS_OPTIM_RUNNER", "0")
+    found = json.loads(run("doctor", "--json").stdout)["kernel_threads"]
+    assert found == {"compiled": False, "reason": "TINYMS_OPTIM_RUNNER is 0"}
+    assert "Python's: TINYMS_OPTIM_RUNNER is 0" in run("doctor").stdout
+
+
 def test_doctor_says_why_python_asks_for_addresses(run, monkeypatch):
     monkeypatch.setenv("TINYMS_OPTIM_TENSOR_READER", "0")
     found = json.loads(run("doctor", "--json").stdout)["addresses"]

@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn, ops
 
-from tinyms_core import InvalidSpecError, MissingKernelError, Optimizer, OptimizerSpec, StateSlot, rule
+from tinyms_core import (
+    InvalidSpecError,
+    KernelSpec,
+    MissingKernelError,
+    Optimizer,
+    OptimizerSpec,
+    StateSlot,
+    register,
+    rule,
+    unregister,
+)
 from tinyms_core.examples import SignDescent, parameter, tensor
 
 
@@ -367,3 +377,42 @@ def test_a_dtype_that_changed_behind_the_optimizer_is_named():
     w.set_dtype(mindspore.float16)
     with pytest.raises(TypeError, match="'w' is now of Float16, but was of Float32"):
         optimizer((tensor([1.0]),))
+
+
+@rule()
+def doubled_descent(w, g, lr):
+    return w - (2 * lr) * (g * 0.5)
+
+
+@rule()
+def signed_halves(w, g, lr):
+    """The rule of the class, in other words: its scalars are others, and there are more of them."""
+    return w - (lr / 4) * (2 * g) - (lr * 0.5) * g
+
+
+def test_a_registered_rule_is_given_its_own_scalars():
+    class Descent(Optimizer):
+        rule = doubled_descent
+
+        def __init__(self, params, learning_rate):
+            super().__init__(learning_rate, params)
+
+    Descent.spec = OptimizerSpec("own_scalars", Descent)
+    register(Descent.spec, kernels=[KernelSpec("own_scalars", "CPU", signed_halves, priority=5)])
+    try:
+        w = parameter("w", [1.0, 2.0])
+        Descent([w], 0.5)((tensor([1.0, -2.0]),))
+    finally:
+        unregister("own_scalars")
+    assert w.asnumpy().tolist() == [0.5, 3.0]
+
+
+def test_a_group_that_leaves_the_gradients_dtype_takes_its_kernel_along():
+    first, second = parameter("a", [1.0, 1.0]), parameter("b", [1.0, 1.0])
+    groups = [{"params": [first], "lr": 0.5}, {"params": [second], "lr": 0.25}]
+    optimizer = SignDescent(groups, learning_rate=0.1)
+    narrow = Tensor(np.array([1.0, 1.0]), mindspore.float16)
+    for gradients in ((tensor([1.0, 1.0]), narrow), (narrow, tensor([1.0, 1.0])), (narrow, narrow)):
+        optimizer(gradients)
+    assert first.asnumpy().tolist() == [-0.5, -0.5]
+    assert second.asnumpy().tolist() == [0.25, 0.25]

@@ -305,3 +305,37 @@ def test_an_update_that_cannot_be_is_refused():
     ):
         with pytest.raises(InvalidSpecError, match=message):
             cls([parameter("w", [1.0])], 0.5)
+
+
+def test_scalars_of_an_update_may_have_the_names_of_a_kernels_first_columns():
+    seen = []
+
+    def average(w, g, m, lr, decay, scale):
+        m = decay * m + scale * g
+        return w - lr * m, m
+
+    class Kernel:
+        scalars = ("lr", "decay", "scale")
+
+        def __init__(self, plan, parameter_dtype, gradient_dtype):
+            pass
+
+        def __call__(self, batch, addresses, groups, scalars):
+            seen.append(scalars[groups[0]].tolist())
+
+    class Average(Optimizer):
+        update = Update(average, state=("m",), host=Kernel)
+
+        def __init__(self, params, learning_rate, weight_decay=0.0, loss_scale=1.0):
+            super().__init__(
+                learning_rate, params, weight_decay, loss_scale, hyperparameters={"decay": 0.75, "scale": 3.0}
+            )
+
+    Average.spec = OptimizerSpec(
+        "named_alike",
+        Average,
+        state=(StateSlot("m", "m"),),
+        hyperparameters=(Hyperparameter("decay", default=0.5, saved_as="decay"), Hyperparameter("scale", default=1.0)),
+    )
+    Average([parameter("w", [1.0])], 0.5, weight_decay=0.25, loss_scale=8.0)((tensor([1.0]),))
+    assert seen == [[0.25 * 8.0, 0.125, 0.5, 0.75, 3.0]]

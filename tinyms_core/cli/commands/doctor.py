@@ -12,7 +12,7 @@ from rich.text import Text
 from tinyms_core.cli.errors import Command, ExitStatus
 from tinyms_core.cli.output import STANDARD_OUTPUT, console, json_file_option, plain_table, write_json
 from tinyms_core.cli.versions import versions
-from tinyms_core.kernels import trampoline
+from tinyms_core.kernels import runner, trampoline
 from tinyms_core.kernels.backends import unusable
 from tinyms_core.kernels.buffers import GPU
 from tinyms_core.kernels.generated import CACHE_VARIABLE, cache_directory
@@ -63,12 +63,18 @@ def examine() -> dict[str, Any]:
         "contract": CONTRACT_VERSION,
         "cache": cache,
         "threads": thread_count(),
+        "kernel_threads": _kernel_threads(),
         "steps_in_graphs": _steps_in_graphs(),
         "addresses": _addresses(),
         "gpu": _gpu(),
         "switches": active_switches(),
         "plugins": plugins,
     }
+
+
+def _kernel_threads() -> dict[str, Any]:
+    reason = runner.unavailable()
+    return {"compiled": not reason, "reason": reason}
 
 
 def _steps_in_graphs() -> dict[str, Any]:
@@ -103,6 +109,8 @@ def _print(screen: Console, report: dict[str, Any]) -> None:
     cache = report["cache"]
     grid.add_row("kernel cache", Text(f"{cache['folder']} (writable)" if cache["writable"] else cache["reason"]))
     grid.add_row("threads", str(report["threads"]))
+    own = report["kernel_threads"]
+    grid.add_row("kernel threads", Text("those of the C library" if own["compiled"] else f"Python's: {own['reason']}"))
     graphs = report["steps_in_graphs"]
     grid.add_row("steps in graphs", Text("kernels" if graphs["kernels"] else f"operators: {graphs['reason']}"))
     addresses = report["addresses"]

@@ -19,7 +19,7 @@ from mindspore.graph.api import _pynative_executor
 from tinyms_core.cli.around import together
 from tinyms_core.cli.bench.arguments import bench_arguments
 from tinyms_core.conformance.networks import SmallNetwork, batch, network_arguments
-from tinyms_core.kernels import trampoline
+from tinyms_core.kernels import runner, trampoline
 from tinyms_core.kernels.generated import cache_directory
 from tinyms_core.optimizer import tensor_reader
 from tinyms_core.optimizer.modes import execution_mode
@@ -31,6 +31,7 @@ from tinyms_core.registry.specs import OptimizerSpec
 _SHAPES: Final = ((), (5,), (4, 3), (2, 3, 2), (2, 3, 2, 2))
 # Libraries that all optimizers share: the switch that leaves each out, and what compiles it or says why not.
 LIBRARIES: Final[dict[str, tuple[str, Callable[[], str]]]] = {
+    "C library of kernel threads": (runner.SWITCH, runner.unavailable),
     "C library of steps in graphs": (trampoline.SWITCH, trampoline.unavailable),
     "C++ library that reads addresses": (tensor_reader.SWITCH, partial(tensor_reader.unavailable, wait=True)),
 }
