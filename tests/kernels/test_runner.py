@@ -63,7 +63,8 @@ class Numbers:
 
     def __init__(self, count: int) -> None:
         self.seen, self.total = np.zeros(count, np.int64), np.zeros(1, np.int64)
-        self.frame = np.array([*frame_of(self.seen, self.total), count], dtype=np.int64)
+        self._frame = np.array([*frame_of(self.seen, self.total), count], dtype=np.int64)
+        self.frame = self._frame.ctypes.data
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 16])

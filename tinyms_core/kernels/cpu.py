@@ -152,11 +152,12 @@ class _Call:
         self._kernel = kernel
         self._batch = batch
         self._frame = np.concatenate((batch.frame, frame_of(*self._arrays)))
+        self._where = self._frame.ctypes.data
 
     def __call__(self, stages: int | None = None) -> None:
         batch = self._batch
         threads = thread_count() if batch.elements >= PARALLEL_ELEMENTS else 1
-        self._kernel.passes(self._frame, 0, batch.chunks, threads, stages)
+        self._kernel.passes(self._where, 0, batch.chunks, threads, stages)
 
 
 def bound_call(kernel: Any, batch: Batch, addresses: Integers, groups: Integers, scalars: Floats) -> Callable[[], None]:

@@ -47,26 +47,25 @@ class Passes:
         self._addresses = (ctypes.c_void_p * len(passes))(*(function.address for function in passes))
         self._joins = len(passes) - 1 if between is not None else 0
 
-    def __call__(self, frame: Integers, first: int, last: int, threads: int, stages: int | None = None) -> None:
+    def __call__(self, frame: int, first: int, last: int, threads: int, stages: int | None = None) -> None:
         """Do passes over a range of chunks, each when the one before is done.
 
         Arguments:
-            frame: what the functions are given; contiguous.
+            frame: the address of the frame.
             first, last: the range.
             threads: how many threads take part, this one among them.
             stages: how many of the passes are done, all unless given.
         """
         stages = len(self._passes) if stages is None else stages
         joins = min(stages, self._joins)
-        where = frame.ctypes.data
         run = None if _withheld.get() else _library()
         if run is not None:
-            run(self._addresses, stages, self._between, joins, where, first, last, threads)
+            run(self._addresses, stages, self._between, joins, frame, first, last, threads)
             return
         for stage, function in enumerate(self._passes[:stages]):
-            run_ranges(lambda begin, end: function(first + begin, first + end, where), last - first, threads)  # noqa: B023
+            run_ranges(lambda begin, end: function(first + begin, first + end, frame), last - first, threads)  # noqa: B023
             if stage < joins:
-                self._between(where)
+                self._between(frame)
 
 
 def frame_of(*arrays: npt.NDArray[Any]) -> Integers:

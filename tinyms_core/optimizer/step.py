@@ -134,16 +134,15 @@ class HostStep:
         own = [parameter for row in (*rows, counters) for parameter in row]
         self._addresses = ParameterAddresses(own, optimizer.built_addresses)
         self._found: Integers | None = None
-        self._places: tuple[Integers, list[int]] = np.empty(self._shape, dtype=np.int64), []
-        self._scalar_kinds = [NAMES[state.dtype] for state in optimizer.scalar_states.values()]
+        self._places: tuple[Integers, list[Any]] = np.empty(self._shape, dtype=np.int64), []
+        self._counter_kinds = ["int32", *(NAMES[state.dtype] for state in optimizer.scalar_states.values())]
 
     def __call__(self, gradients: Sequence[Tensor]) -> None:
         """Do one step; on an error nothing has changed."""
         optimizer = self._optimizer
         wait_for_queued_work()
         read, sparse = self._read(gradients)
-        own, (counter, *others) = self._own()
-        number = cell_at(counter, "int32")
+        own, (number, *others) = self._own()
         step = int(number.value)
         values = self._values_at(step)
         buckets = self._filled_buckets(read.kinds, step, values)
@@ -162,8 +161,8 @@ class HostStep:
             bucket.run(own, read.addresses, factors)
         for sparse_step, gradient, index in rows:
             sparse_step(gradient, own[:, index].tolist())
-        for address, kind, value in zip(others, self._scalar_kinds, counted, strict=True):
-            cell_at(address, kind).value = value
+        for cell, value in zip(others, counted, strict=True):
+            cell.value = value
         number.value = step + 1
 
     def at_addresses(
@@ -205,12 +204,13 @@ class HostStep:
             found.append(KernelCall(bucket.kernel, bucket.batch, bucket.table.rows, bucket.table.values.copy()))
         return found
 
-    def _own(self) -> tuple[Integers, list[int]]:
-        """The addresses of parameters and states, a row for each, and of the step number and scalar states."""
+    def _own(self) -> tuple[Integers, list[Any]]:
+        """The addresses of parameters and states, a row for each, and the cells of step number and scalar states."""
         found = self._addresses.current()
         if found is not self._found:
             size = self._shape[0] * self._shape[1]
-            self._found, self._places = found, (found[:size].reshape(self._shape), found[size:].tolist())
+            cells = list(map(cell_at, found[size:].tolist(), self._counter_kinds))
+            self._found, self._places = found, (found[:size].reshape(self._shape), cells)
         return self._places
 
     def _read(self, gradients: Any) -> tuple[Gradients, dict[int, SparseGradient]]:
@@ -268,7 +268,7 @@ class HostStep:
 
     def _counted(self, step: int, values: Sequence[GroupValues]) -> tuple[float, ...]:
         """The state that is one number for the optimizer, after a 0-based step."""
-        if not self._scalar_kinds:
+        if not self._program.scalar_state:
             return ()
         own = values[-1]
         return self._counter_values(own.rate, step + 1, own.decay, *own.held)

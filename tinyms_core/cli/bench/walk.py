@@ -80,7 +80,7 @@ class _Part:
 
     def _do(self, first: int, last: int, threads: int) -> None:
         """Do all passes over a range of chunks."""
-        self._passes(self._frame, first, last, threads)
+        self._passes(self._frame.ctypes.data, first, last, threads)
 
 
 class _Storage:
