@@ -367,3 +367,12 @@ def test_a_dtype_that_changed_behind_the_optimizer_is_named():
     w.set_dtype(mindspore.float16)
     with pytest.raises(TypeError, match="'w' is now of Float16, but was of Float32"):
         optimizer((tensor([1.0]),))
+
+
+def test_gradients_by_name_take_the_way_of_all_others(mode):
+    optimizer = SignDescent([parameter("w", [1.0, -2.0])], learning_rate=0.5)
+    optimizer(gradients=(tensor([3.0, -0.1]),))
+    assert optimizer.parameters[0].asnumpy().tolist() == [0.5, -1.5]
+    with pytest.raises(ValueError, match=r"gradient of 'w' has shape \(3,\), the parameter has \(2,\)"):
+        optimizer(gradients=(tensor([1.0, 1.0, 1.0]),))
+    assert optimizer.global_step.asnumpy().tolist() == [1]

@@ -14,6 +14,7 @@ from tinyms_core.kernels.factor import analyse_factor
 from tinyms_core.kernels.rule import Rule
 from tinyms_core.kernels.traced_gradients import check_gradient, decayed, is_dense, refuse, scaled
 from tinyms_core.optimizer.base import Optimizer
+from tinyms_core.optimizer.flat_step import DenseStep, positional
 from tinyms_core.optimizer.graph_step import graph_operator
 from tinyms_core.optimizer.host_factors import HostFactors
 from tinyms_core.optimizer.host_gradients import HostGradients
@@ -235,6 +236,7 @@ class WrappingOptimizer(TracedBlocks, nn.Optimizer):  # type: ignore[misc]
     # -- stepping ---------------------------------------------------------------------------------
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
+        arguments, named = positional(arguments, named)
         if len(arguments) != 1 or named:
             return super().__call__(*arguments, **named)
         on_host = self.view.target in HOST_DEVICES and not in_graph_mode()
@@ -244,8 +246,10 @@ class WrappingOptimizer(TracedBlocks, nn.Optimizer):  # type: ignore[misc]
                 step(arguments[0])
             return self.optimizer._done
         self._check_eagerly(arguments[0])
+        if in_graph_mode() and not self._hooked():
+            return self._flat_step(*arguments[0])
         if not on_host or self._hooked():
-            return super().__call__(*arguments)
+            return super().__call__(tuple(arguments[0]))
         return self.view(self._host_gradients(arguments[0], int(self.global_step.asnumpy()[0])))
 
     def _check_eagerly(self, gradients: Any) -> None:
@@ -264,6 +268,10 @@ class WrappingOptimizer(TracedBlocks, nn.Optimizer):  # type: ignore[misc]
             self._host_step = HostStep(view, view._program, choose_kernel(view), self._host_factors, owner=self)
             self._host_target = view.target
         return self._host_step
+
+    @functools.cached_property
+    def _flat_step(self) -> DenseStep:
+        return DenseStep(self)
 
     @functools.cached_property
     def _host_factors(self) -> HostFactors:
