@@ -15,6 +15,13 @@ def is_number(value: object) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
 
 
+def is_default(value: object, default: object) -> bool:
+    """Whether an argument has its default; a value that gives no plain answer to ``==``, as an array does, has not."""
+    if isinstance(value, bool | int | float | str | np.generic):
+        return bool(value == default)
+    return value is default
+
+
 def as_float(value: Any) -> float:
     """A number as a Python float; infinite where it is too large for one, as a long int may be."""
     try:
