@@ -376,3 +376,18 @@ def test_gradients_by_name_take_the_way_of_all_others(mode):
     with pytest.raises(ValueError, match=r"gradient of 'w' has shape \(3,\), the parameter has \(2,\)"):
         optimizer(gradients=(tensor([1.0, 1.0, 1.0]),))
     assert optimizer.global_step.asnumpy().tolist() == [1]
+
+
+def test_a_function_under_jit_may_step_with_a_list():
+    expected = SignDescent([parameter("w", [1.0, -2.0]), parameter("b", [1.0])], learning_rate=0.5)
+    optimizer = SignDescent([parameter("w", [1.0, -2.0]), parameter("b", [1.0])], learning_rate=0.5)
+
+    @mindspore.jit
+    def step(first, second):
+        return optimizer([first, second])
+
+    gradients = tensor([3.0, -0.1]), tensor([1.0])
+    expected(gradients)
+    step(*gradients)
+    for one, other in zip(optimizer.get_parameters(), expected.get_parameters(), strict=True):
+        assert (one.asnumpy() == other.asnumpy()).all()

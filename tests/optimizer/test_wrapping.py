@@ -251,3 +251,18 @@ def test_gradients_come_as_a_list_or_by_name(mode, call):
         mindspore.set_context(mode=mindspore.PYNATIVE_MODE)
     for one, other in zip(values(optimizer), values(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+@pytest.mark.parametrize("cls", OWN)
+def test_a_function_under_jit_may_step_with_a_list(cls):
+    expected, optimizer = UnitGradient(inner(cls)), UnitGradient(inner(cls))
+
+    @mindspore.jit
+    def step(first, second):
+        return optimizer([first, second])
+
+    gradients = (tensor([4.0, 8.0]), tensor([4.0]))
+    expected(gradients)
+    step(*gradients)
+    for one, other in zip(values(optimizer), values(expected), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)

@@ -14,7 +14,7 @@ from tinyms_core.kernels.factor import analyse_factor
 from tinyms_core.kernels.rule import Rule
 from tinyms_core.kernels.traced_gradients import check_gradient, decayed, is_dense, refuse, scaled
 from tinyms_core.optimizer.base import Optimizer
-from tinyms_core.optimizer.flat_step import DenseStep, positional
+from tinyms_core.optimizer.flat_step import positional
 from tinyms_core.optimizer.graph_step import graph_operator
 from tinyms_core.optimizer.host_factors import HostFactors
 from tinyms_core.optimizer.host_gradients import HostGradients
@@ -246,8 +246,6 @@ class WrappingOptimizer(TracedBlocks, nn.Optimizer):  # type: ignore[misc]
                 step(arguments[0])
             return self.optimizer._done
         self._check_eagerly(arguments[0])
-        if in_graph_mode() and not self._hooked():
-            return self._flat_step(*arguments[0])
         if not on_host or self._hooked():
             return super().__call__(tuple(arguments[0]))
         return self.view(self._host_gradients(arguments[0], int(self.global_step.asnumpy()[0])))
@@ -270,10 +268,6 @@ class WrappingOptimizer(TracedBlocks, nn.Optimizer):  # type: ignore[misc]
         return self._host_step
 
     @functools.cached_property
-    def _flat_step(self) -> DenseStep:
-        return DenseStep(self)
-
-    @functools.cached_property
     def _host_factors(self) -> HostFactors:
         own = isinstance(self.optimizer, Optimizer)
         optimizer = self.optimizer if own else MindsporeGroups(self.optimizer)
@@ -288,6 +282,9 @@ class WrappingOptimizer(TracedBlocks, nn.Optimizer):  # type: ignore[misc]
 
     def construct(self, gradients: Any) -> Any:
         """One step as operators."""
+        if isinstance(gradients, list):
+            # A custom operator takes the elements of a tuple alone.
+            gradients = tuple(gradients)
         if len(gradients) != self.param_length:
             raise ValueError(f"got {len(gradients)} gradient(s) for {self.param_length} parameter(s)")
         if self.rate_limit > 0:
