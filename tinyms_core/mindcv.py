@@ -22,8 +22,8 @@ import mindspore
 from mindspore import Parameter, nn
 
 from tinyms_core.optimizer.create import create_optimizer as _create
-from tinyms_core.optimizer.parameter_groups import scaled
-from tinyms_core.registry.validation import describe, inside, is_number
+from tinyms_core.optimizer.parameter_groups import scaled, taken_rate
+from tinyms_core.registry.validation import describe, inside, is_default, is_number
 
 __all__ = ["create_optimizer"]
 
@@ -69,9 +69,13 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "schedule_decay": 4e-3,
     "eps": 1e-10,
 }
+# Arguments of `tinyms_core.create_optimizer` that every optimizer has, and what MindCV calls them.
+_NAMED: Final = {"name": "opt", "net_or_params": "model_or_params", "learning_rate": "lr"}
 FILTERS: Final = ("disable", "auto", "norm_and_bias")
 # Parameters in a row that are a layer for `layer_decay`, as many as a block of a vision transformer has.
 _LAYER: Final = 12
+_BY_PATTERNS: Final = "tinyms_core.parameter_groups makes groups by patterns of names"
+_OWNER: Final = "create_optimizer"
 
 
 def create_optimizer(
@@ -136,9 +140,12 @@ def create_optimizer(
         "eps": eps,
     }
     arguments = _own(opt, chosen, shared, kwargs)
+    if layer_decay is not None:
+        # Read once, for the rates of all layers.
+        lr = taken_rate(_OWNER, "lr", lr)
     params, decay = _grouped(model_or_params, lr, weight_decay, weight_decay_filter, layer_decay)
     if checkpoint_path and not Path(checkpoint_path).is_file():
-        raise FileNotFoundError(f"create_optimizer: 'checkpoint_path': there is no file {checkpoint_path!r}")
+        raise FileNotFoundError(f"{_OWNER}: 'checkpoint_path': there is no file {checkpoint_path!r}")
     optimizer = _create(chosen.name, params, learning_rate=lr, weight_decay=decay, **arguments)
     if checkpoint_path:
         _load(optimizer, checkpoint_path)
@@ -147,31 +154,34 @@ def create_optimizer(
 
 def _chosen(opt: Any) -> _Optimizer:
     if not isinstance(opt, str):
-        raise TypeError(f"create_optimizer: 'opt' must be the name of an optimizer, got {describe(opt)}")
+        raise TypeError(f"{_OWNER}: 'opt' must be the name of an optimizer, got {describe(opt)}")
     name = opt.lower()
     if name in OPTIMIZERS:
         return OPTIMIZERS[name]
     there = ", ".join(OPTIMIZERS)
     if name in ABSENT:
-        raise ValueError(f"create_optimizer: 'opt': {opt!r} is MindCV's alone and is not there here; there are {there}")
+        raise ValueError(f"{_OWNER}: 'opt': {opt!r} is MindCV's alone and is not there here; there are {there}")
     close = get_close_matches(name, OPTIMIZERS, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     raise ValueError(
-        f"create_optimizer: 'opt': {opt!r} is no optimizer of MindCV's; {hint}there are {there}. "
+        f"{_OWNER}: 'opt': {opt!r} is no optimizer of MindCV's; {hint}there are {there}. "
         "tinyms_core.create_optimizer has more, by name"
     )
 
 
 def _own(opt: str, chosen: _Optimizer, shared: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     """The optimizer's arguments, from those that MindCV has for all."""
+    for ours, theirs in (*_NAMED.items(), *((chosen.takes[name], name) for name in shared if name in chosen.takes)):
+        if ours in more:
+            raise TypeError(f"{_OWNER}: {ours!r} is {theirs!r} here; give it by that name")
     found = dict(more)
     for name, value in shared.items():
         if name in chosen.takes:
             found[chosen.takes[name]] = value
-        elif value != DEFAULTS[name]:
+        elif not is_default(value, DEFAULTS[name]):
             holders = ", ".join(other for other, entry in OPTIMIZERS.items() if name in entry.takes)
             raise ValueError(
-                f"create_optimizer: {name!r} does not apply to {opt!r}, got {value!r}; "
+                f"{_OWNER}: {name!r} does not apply to {opt!r}, got {value!r}; "
                 + (f"it is of {holders}; " if holders else "")
                 + "leave it out, or give the optimizer's own argument to tinyms_core.create_optimizer"
             )
@@ -182,27 +192,47 @@ def _grouped(given: Any, lr: Any, decay: Any, decay_filter: Any, layer_decay: fl
     """What the optimizer is built from, and its own decay."""
     if decay_filter not in FILTERS:
         raise ValueError(
-            f"create_optimizer: 'weight_decay_filter' must be one of {', '.join(FILTERS)}, got {describe(decay_filter)}"
+            f"{_OWNER}: 'weight_decay_filter' must be one of {', '.join(FILTERS)}, got {describe(decay_filter)}"
         )
     network = isinstance(given, nn.Cell)
     named = set(given.no_weight_decay()) if hasattr(given, "no_weight_decay") else set()
-    params = given.trainable_params() if network else list(given)
+    params = _items(given)
     if layer_decay is not None:
         if not network or decay_filter == "auto":
             what = "'weight_decay_filter' other than 'auto'" if network else "a network to find the layers in"
-            raise ValueError(f"create_optimizer: 'layer_decay' needs {what}")
+            raise ValueError(f"{_OWNER}: 'layer_decay' needs {what}")
         return _layered(given, params, lr, decay, layer_decay, named), 0.0
     if decay_filter == "auto":
         return params, decay
     if any(isinstance(item, Mapping) for item in params):
         if decay_filter != "disable":
             raise ValueError(
-                "create_optimizer: 'weight_decay_filter' makes groups itself; with group dicts it must be 'disable' or "
+                f"{_OWNER}: 'weight_decay_filter' makes groups itself; with group dicts it must be 'disable' or "
                 f"'auto', got {decay_filter!r}"
             )
         return params, decay
     spared = [_is_norm_or_bias(p) or p.name in named for p in params] if decay_filter == "norm_and_bias" else None
     return _by_decay(params, decay, spared or [False] * len(params)), 0.0
+
+
+def _items(given: Any) -> list[Any]:
+    """The Parameters, or group dicts."""
+    if isinstance(given, Parameter | Mapping | str) or not isinstance(given, nn.Cell | Iterable):
+        raise TypeError(
+            f"{_OWNER}: 'model_or_params' must be a network, or a list of Parameters or of group dicts, got "
+            f"{describe(given)}"
+        )
+    items = given.trainable_params() if isinstance(given, nn.Cell) else list(given)
+    if not items:
+        network = isinstance(given, nn.Cell)
+        what = f"the network {type(given).__name__} has no trainable parameters" if network else "it is empty"
+        raise ValueError(f"{_OWNER}: 'model_or_params': {what}; there is nothing to optimize")
+    for index, item in enumerate(items):
+        if not isinstance(item, Parameter | Mapping):
+            raise TypeError(
+                f"{_OWNER}: model_or_params[{index}] must be a Parameter or a group dict, got {describe(item)}"
+            )
+    return items
 
 
 def _is_norm_or_bias(parameter: Parameter) -> bool:
@@ -222,13 +252,13 @@ def _layered(
 ) -> list[dict[str, Any]]:
     """Groups by layer and by decay."""
     if not is_number(layer_decay):
-        raise TypeError(f"create_optimizer: 'layer_decay' must be a float in (0, 1], got {describe(layer_decay)}")
-    inside("create_optimizer", "layer_decay", float(layer_decay), "(0, 1]")
+        raise TypeError(f"{_OWNER}: 'layer_decay' must be a float in (0, 1], got {describe(layer_decay)}")
+    inside(_OWNER, "layer_decay", float(layer_decay), "(0, 1]")
     layers = _layers(net)
     last = max(layers.values())
     groups: dict[tuple[int, bool], dict[str, Any]] = {}
     for parameter in params:
-        layer = layers[parameter.name]
+        layer = layers[id(parameter)]
         spared = parameter.ndim == 1 or parameter.name in named
         group = groups.setdefault((layer, spared), {"params": []})
         group["params"].append(parameter)
@@ -237,26 +267,30 @@ def _layered(
     return [*groups.values(), {"order_params": params}]
 
 
-def _layers(net: nn.Cell) -> dict[str, int]:
-    """The layer of each parameter: so many in a row, and the classifier's last."""
-    head = getattr(net, "pretrained_cfg", {}).get("classifier")
+def _layers(net: nn.Cell) -> dict[int, int]:
+    """The layer of each parameter, by its identity: so many in a row, and the classifier's last."""
+    head = (getattr(net, "pretrained_cfg", None) or {}).get("classifier")
     if not head or hasattr(net, "group_matcher"):
         raise ValueError(
-            "create_optimizer: 'layer_decay' needs a network whose pretrained_cfg['classifier'] names its last layer; "
-            f"{type(net).__name__} has {'a group_matcher' if head else 'none'}. tinyms_core.parameter_groups makes "
-            "groups by patterns of names"
+            f"{_OWNER}: 'layer_decay' needs a network whose pretrained_cfg['classifier'] names its last layer; "
+            f"{type(net).__name__} has {'a group_matcher' if head else 'none'}. {_BY_PATTERNS}"
         )
     prefixes = (head,) if isinstance(head, str) else tuple(head)
-    names = [name for name, _ in net.parameters_and_names()]
-    trunk = [name for name in names if not name.startswith(prefixes)]
-    layers = {name: place // _LAYER for place, name in enumerate(trunk)}
-    last = -(-len(trunk) // _LAYER)
-    return {name: layers.get(name, last) for name in names}
+    # By their places in the network; what a Parameter calls itself may be another name.
+    trunk = [parameter for name, parameter in net.parameters_and_names() if not name.startswith(prefixes)]
+    last = [parameter for name, parameter in net.parameters_and_names() if name.startswith(prefixes)]
+    if not last:
+        raise ValueError(
+            f"{_OWNER}: 'layer_decay': pretrained_cfg['classifier'] of {type(net).__name__} is {head!r}, with "
+            f"which no parameter's name begins. {_BY_PATTERNS}"
+        )
+    layers = {id(parameter): place // _LAYER for place, parameter in enumerate(trunk)}
+    return {**layers, **dict.fromkeys(map(id, last), -(-len(trunk) // _LAYER))}
 
 
 def _load(optimizer: nn.Optimizer, file: str) -> None:
     missing, _ = mindspore.load_param_into_net(optimizer, mindspore.load_checkpoint(file))
     if missing:
         raise ValueError(
-            f"create_optimizer: 'checkpoint_path': {file!r} has no {', '.join(missing)}; it is of another optimizer"
+            f"{_OWNER}: 'checkpoint_path': {file!r} has no {', '.join(missing)}; it is of another optimizer"
         )

@@ -20,9 +20,11 @@ from tinyms_core.cli.docstring import docstring, formulas
 from tinyms_core.cli.errors import ExitStatus
 from tinyms_core.cli.filters import FLAGS, KINDS
 from tinyms_core.cli.main import cli
+from tinyms_core.cli.names import distinct
 from tinyms_core.cli.output import console, plain_table, write_json
 from tinyms_core.cli.plain_math import plain_math
 from tinyms_core.registry import list_optimizers, optimizer_info
+from tinyms_core.registry.registry import OptimizerRegistry
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "command-line.md"
@@ -205,6 +207,68 @@ def test_an_unknown_hyperparameter_is_told_with_the_known_ones(run, command, tmp
     result = run(command, "adam", "lion", *output, "--set", "bta1=0.5")
     assert result.exit_code == 2
     assert "none of adam, lion has a hyperparameter 'bta1': adam has learning_rate, beta1" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list", "--max-state", "nan"],
+        ["bench", "adam", "--limit", "nan"],
+        ["train", "adam", "--goal", "nan"],
+        ["train", "adam", "--learning-rate", "nan"],
+        ["compare", "adam", "--target", "nan"],
+    ],
+)
+def test_nan_is_no_number(run, arguments):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert f"Invalid value for '{arguments[-2]}': 'nan' is not a number" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("bench adam --scaling --shapes large --memory", "--shapes, --memory would change nothing with --scaling"),
+        ("bench adam --cold-start --steps 3 --plots x", "--steps, --plots would change nothing with --cold-start"),
+        ("bench adam --largest 100000", "--largest would change nothing without --scaling"),
+        ("bench adam --scaling --mode pynative,graph", "--scaling is for one --mode, got pynative, graph"),
+        ("bench adam --scaling --dtype float32,float16", "--scaling is for one --dtype, got float32, float16"),
+        ("bench adam --around sgd", "--around would change nothing for optimizers of which none is built around"),
+        ("train adam lamb --around sgd", "--around would change nothing"),
+        ("warmup adam --around sgd", "--around would change nothing"),
+        ("gallery adam --around sgd", "--around would change nothing"),
+        ("check adam --list", "[NAME]... would change nothing with --list"),
+        ("check --list --all --mode graph -v", "--all, --mode, --verbose would change nothing with --list"),
+        ("check adam --fuzz 3 --jobs 2", "--jobs would change nothing with --fuzz"),
+        ("check adam --fuzz 3 --peer mindspore", "--peer would change nothing with --fuzz"),
+        ("check adam --peer mindspore --jobs 2", "--jobs would change nothing with --peer"),
+        ("compare adam --learning-rate 0.1 --trials 3", "--trials would change nothing with --learning-rate"),
+    ],
+)
+def test_what_would_change_nothing_is_refused(run, arguments, told):
+    result = run(*arguments.split())
+    assert result.exit_code == 2
+    assert told in result.stderr
+
+
+def test_an_optimizer_by_two_names_is_one():
+    assert distinct(["Adam", "lamb", "tinyms-adam:adam", "adam"]) == ["Adam", "lamb"]
+
+
+@pytest.mark.parametrize("command", ["gallery", "bench", "check", "warmup"])
+def test_without_optimizers_a_command_says_what_to_install(run, use_registry, tmp_path, command):
+    more = {"gallery": ["--output", str(tmp_path / "pictures")], "check": ["--all"]}.get(command, [])
+    with use_registry(OptimizerRegistry(search_path=[str(tmp_path)])):
+        result = run(command, *more)
+    assert result.exit_code == 2
+    assert "no optimizers are installed; install one, such as: pip install tinyms-adam" in result.stderr
+    assert not (tmp_path / "pictures").exists()
+
+
+@pytest.mark.parametrize(("columns", "width"), [("0", 200), ("wide", 200), ("", 200), ("33", 33)])
+def test_a_width_that_is_none_is_not_taken(monkeypatch, columns, width):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert console().width == width
 
 
 class TestFormulas:

@@ -15,7 +15,6 @@ from tinyms_core.cli.gallery.functions import FUNCTIONS
 from tinyms_core.cli.gallery.rates import COARSE, FINE, arguments, best
 from tinyms_core.cli.gallery.text import ALPHABET, load_text, windows
 from tinyms_core.cli.gallery.transformer import CharacterTransformer
-from tinyms_core.registry.api import optimizer_info
 
 BY_NAME = {function.name: function for function in FUNCTIONS}
 
@@ -75,9 +74,9 @@ def test_a_path_that_is_lost_is_no_choice():
 
 
 def test_optimizers_get_what_they_need():
-    assert arguments(optimizer_info("momentum"), "momentum") == {"momentum": 0.9}
-    assert arguments(optimizer_info("lars"), "sgd")["around"] == "sgd"
-    assert arguments(optimizer_info("adafactor"), "momentum") == {"relative_step": False}
+    assert arguments("momentum", "momentum") == {"momentum": 0.9}
+    assert arguments("lars", "sgd")["around"] == "sgd"
+    assert arguments("adafactor", "momentum") == {"relative_step": False}
 
 
 def test_pieces_of_the_text_come_with_their_successors():
@@ -122,7 +121,7 @@ def test_every_rate_is_tried_and_the_best_is_shown():
 def test_a_network_that_was_looked_at_is_let_go(monkeypatch):
     let_go = []
     monkeypatch.setattr(learning, "let_go", let_go.append)
-    learning.train(_lesson((0.1,)), "thor", 0.1, arguments(optimizer_info("thor"), ""), 3)
+    learning.train(_lesson((0.1,)), "thor", 0.1, arguments("thor", ""), 3)
     assert [optimizer.attached for optimizer in let_go] == [True]
     let_go[0].detach()
 

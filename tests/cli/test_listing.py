@@ -267,3 +267,9 @@ def test_info_says_which_shape_depends_on_a_flag(run):
     result = run("info", "muon")
     assert result.exit_code == 0, result.output
     assert "without orthogonal" in " ".join(result.output.split())
+
+
+def test_a_listing_from_which_all_is_left_out_does_not_tell_to_install(run):
+    result = run("list", "--exclude", "*")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("No optimizers without '*'; without these patterns the list has all")

@@ -10,6 +10,7 @@ import pytest
 from mindspore import Parameter, Tensor, nn
 
 import tinyms_core
+from tinyms_core.examples import parameter, tensor
 from tinyms_core.mindcv import ABSENT, DEFAULTS, OPTIMIZERS, create_optimizer
 
 
@@ -144,6 +145,10 @@ def test_the_optimizers_state_is_loaded(tmp_path):
         ({"layer_decay": "half"}, TypeError, "'layer_decay' must be a float"),
         ({"checkpoint_path": "nowhere.ckpt"}, FileNotFoundError, "'checkpoint_path': there is no file"),
         ({"lr": "fast"}, TypeError, "'learning_rate'"),
+        ({"learning_rate": 0.1}, TypeError, "'learning_rate' is 'lr' here"),
+        ({"name": "adam"}, TypeError, "'name' is 'opt' here"),
+        ({"opt": "momentum", "use_nesterov": True}, TypeError, "'use_nesterov' is 'nesterov' here"),
+        ({"opt": "adam", "momentum": np.array([0.9, 0.8])}, ValueError, "'momentum' does not apply to 'adam'"),
     ],
 )
 def test_what_would_have_no_effect_is_refused(arguments, error, message):
@@ -186,3 +191,70 @@ def test_a_network_in_the_place_of_parameters_is_told_where_it_belongs():
 def test_an_argument_of_another_library_is_named_with_ours(name, arguments, hint):
     with pytest.raises(TypeError, match=hint.replace("?", r"\?")):
         tinyms_core.create_optimizer(name, Net(), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        (None, TypeError, "'model_or_params' must be a network, or a list of Parameters or of group dicts, got None"),
+        (parameter("w", [1.0]), TypeError, "'model_or_params' must be a network"),
+        ([tensor([1.0])], TypeError, r"model_or_params\[0\] must be a Parameter or a group dict, got Tensor"),
+        ([], ValueError, "it is empty"),
+        (nn.ReLU(), ValueError, "the network ReLU has no trainable parameters"),
+    ],
+)
+def test_what_is_no_network_and_no_parameters_is_refused(given, error, message):
+    for decay_filter in ("disable", "auto", "norm_and_bias"):
+        with pytest.raises(error, match=message):
+            create_optimizer(given, weight_decay_filter=decay_filter)
+
+
+class Classified(nn.Cell):
+    """A network with a layer, a classifier, and a Parameter that calls itself otherwise than its place."""
+
+    def __init__(self, classifier):
+        super().__init__()
+        self.trunk = nn.Dense(3, 3)
+        self.trunk.weight.name = "renamed"
+        self.head = nn.Dense(3, 2)
+        self.pretrained_cfg = classifier and {"classifier": classifier}
+
+
+def test_layers_are_found_by_place_and_rates_read_once():
+    optimizer = create_optimizer(Classified("head"), "sgd", iter([0.8, 0.4]), layer_decay=0.5)
+    found = {s.parameter.name: s.rate.argument for s in optimizer.settings}
+    assert found["renamed"] == found["trunk.bias"] == [0.4, 0.2]
+    assert found["head.weight"] == [0.8, 0.4]
+
+
+@pytest.mark.parametrize(
+    ("classifier", "message"),
+    [("tail", "'tail', with which no parameter's name begins"), (None, "Classified has none")],
+)
+def test_a_classifier_that_is_not_there_is_named(classifier, message):
+    with pytest.raises(ValueError, match=message):
+        create_optimizer(Classified(classifier), "sgd", layer_decay=0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "error", "message"),
+    [
+        ("adam", {"decay_bias_and_norm": "no"}, TypeError, "'decay_bias_and_norm' must be True or False, got 'no'"),
+        ("lars", {"around": "lars", "learning_rate": 0.1}, TypeError, "is not around another one itself, got 'lars'"),
+    ],
+)
+def test_what_a_network_is_not_built_with_is_named(name, arguments, error, message):
+    with pytest.raises(error, match=message):
+        tinyms_core.create_optimizer(name, Net(), **arguments)
+
+
+def test_biases_are_found_in_a_network_alone():
+    with pytest.raises(ValueError, match="'decay_bias_and_norm' is for a network"):
+        tinyms_core.create_optimizer("adam", Net().trainable_params(), decay_bias_and_norm=True)
+
+
+@pytest.mark.parametrize("rate", [0.0, [0.1, 0.2], np.array([0.1, 0.2]), Tensor([0.1, 0.2])])
+def test_a_rate_beside_an_optimizer_that_is_built_is_refused(rate):
+    built = tinyms_core.create_optimizer("adam", Net())
+    with pytest.raises(TypeError, match="is built already, so these say nothing: learning_rate"):
+        tinyms_core.create_optimizer("lars", built, learning_rate=rate)

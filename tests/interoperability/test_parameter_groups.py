@@ -69,8 +69,9 @@ def test_each_number_is_a_layer_in_the_order_of_numbers():
     }
 
 
-@pytest.mark.parametrize("rate", [[0.5, 0.25], (0.5, 0.25), np.array([0.5, 0.25]), Tensor([0.5, 0.25])])
+@pytest.mark.parametrize("rate", [[0.5, 0.25], (0.5, 0.25), np.array([0.5, 0.25]), Tensor([0.5, 0.25]), iter])
 def test_listed_rates_are_scaled_one_by_one(rate):
+    rate = iter([0.5, 0.25]) if rate is iter else rate
     groups = parameter_groups(parameters(), learning_rate=rate, layers=["embed.*", "*"], layer_decay=0.5)
     assert found(groups, "lr")["embed.weight"] == [0.25, 0.125]
     assert found(groups, "lr")["head.weight"] == [0.5, 0.25]
@@ -142,7 +143,17 @@ def test_of_a_network_the_trainable_parameters_are_taken():
         ),
         ({"layers": LAYERS, "layer_decay": True, "learning_rate": 1.0}, TypeError, "'layer_decay' must be a float"),
         ({"layers": LAYERS, "layer_decay": 0.5, "learning_rate": "fast"}, TypeError, "'learning_rate' must be a float"),
-        ({"layers": LAYERS, "layer_decay": 0.5, "learning_rate": []}, TypeError, "'learning_rate' must be a float"),
+        ({"layers": LAYERS, "layer_decay": 0.5, "learning_rate": []}, ValueError, "'learning_rate' is an empty list"),
+        ({"layers": LAYERS, "layer_decay": 0.5, "learning_rate": -1.0}, ValueError, "'learning_rate' must be finite"),
+        ({"layers": LAYERS, "layer_decay": 0.5, "learning_rate": [True, 0.1]}, TypeError, r"'learning_rate\[0\]' must"),
+        (
+            {"layers": 3, "layer_decay": 0.5, "learning_rate": 1.0},
+            TypeError,
+            r"'layers' must be a str .* got 3 of",
+        ),
+        ({"no_decay": None}, TypeError, "'no_decay' must be a str .* got None"),
+        ({"weight_decay": "much"}, TypeError, "'weight_decay' must be a float or int >= 0"),
+        ({"weight_decay": -0.1}, ValueError, "'weight_decay' must be in"),
     ],
 )
 def test_what_is_wrong_is_named(arguments, error, message):
@@ -167,3 +178,15 @@ def test_what_is_no_list_of_parameters_is_refused(given, error, message):
 def test_a_network_without_parameters_is_refused():
     with pytest.raises(ValueError, match="the network ReLU has no trainable parameters"):
         parameter_groups(nn.ReLU())
+
+
+@pytest.mark.parametrize("rate", [0.5, np.array(0.5), Tensor(0.5)])
+def test_one_rate_may_be_an_array_without_dimensions(rate):
+    groups = parameter_groups(parameters(), learning_rate=rate, layers=["embed.*", "*"], layer_decay=0.5)
+    assert found(groups, "lr")["embed.weight"] == 0.25
+
+
+def test_a_number_is_found_behind_a_wildcard():
+    """Python 3.10 has groups of its own in the expression of such a wildcard."""
+    groups = parameter_groups(parameters(), learning_rate=1.0, layers=["embed.*", "*s.{}.*", "*"], layer_decay=0.5)
+    assert found(groups, "lr")["blocks.2.attn.weight"] == 0.25

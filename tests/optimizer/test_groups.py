@@ -155,6 +155,9 @@ BAD_RATES = {
     "nan in a tensor": (Tensor([0.1, float("nan")], mindspore.float32), ValueError),
     "bool in a list": ([0.1, True], TypeError),
     "str in a list": ([0.1, "0.2"], TypeError),
+    "too large for a float": (10**400, ValueError),
+    "too large for a float32": (1e39, ValueError),
+    "too large for a float32, in a list": ([0.1, 1e39], ValueError),
     "negative 0-d tensor": (Tensor(-1.0, mindspore.float32), ValueError),
 }
 
@@ -171,6 +174,8 @@ def test_bad_rates_are_refused_by_name(case):
     [
         ("weight_decay", -1, ValueError),
         ("weight_decay", float("inf"), ValueError),
+        pytest.param("weight_decay", 10**400, ValueError, id="decay-too-large-for-a-float"),
+        pytest.param("loss_scale", -(10**400), ValueError, id="scale-too-large-for-a-float"),
         ("weight_decay", float("nan"), ValueError),
         ("weight_decay", True, TypeError),
         ("weight_decay", "0.1", TypeError),

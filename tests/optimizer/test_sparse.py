@@ -107,8 +107,19 @@ BAD = {
     "index negative": (([-1], [[1.0, 1.0]], (3, 2)), ValueError, "'table' has the index -1"),
     "another table": (([0], [[1.0, 1.0]], (4, 2)), ValueError, r"for shape \(4, 2\), the parameter has \(3, 2\)"),
     "too few values": (([0, 1], [[1.0, 1.0]], (3, 2)), ValueError, r"indices of shape \(2,\)"),
+    "no dense shape": (([0], [[1.0, 1.0]], None), TypeError, "shape .* 'table' must be a tuple of ints, got None"),
+    "dense shape a number": (([0], [[1.0, 1.0]], 3), TypeError, "'table' must be a tuple of ints, got 3 of type int"),
+    "dense shape of floats": (([0], [[1.0, 1.0]], (3.5, 2.0)), TypeError, r"tuple of ints, got \(3\.5, 2\.0\)"),
     "rows too long": (([0], [[1.0, 1.0, 1.0]], (3, 2)), ValueError, r"right are \(n,\) and \('n', 2\)"),
 }
+
+
+@pytest.mark.parametrize("cls", [Lazy, Exact])
+def test_a_parameter_that_is_one_number_has_no_rows(cls):
+    number = parameter("number", 1.0)
+    with pytest.raises(ValueError, match="'number' is sparse, but the parameter is one number"):
+        cls([number], learning_rate=0.5)(((Tensor([0], mindspore.int32), tensor([1.0]), ()),))
+    assert float(number.asnumpy()) == 1.0
 
 
 @pytest.mark.parametrize("case", BAD)

@@ -177,6 +177,21 @@ def test_dynamic_decay_follows_the_step(mode):
     assert w.asnumpy().tolist() == pytest.approx([expected])
 
 
+@pytest.mark.parametrize("value", [-0.5, float("nan"), float("inf")])
+def test_a_decay_that_is_none_is_refused_and_changes_nothing(value):
+    class Late(nn.Cell):
+        def construct(self, step):
+            return value if step.asnumpy()[0] else 0.0
+
+    w = parameter("w", [1.0])
+    optimizer = Descent([w], learning_rate=0.5, weight_decay=Late())
+    optimizer((tensor([1.0]),))
+    with pytest.raises(ValueError, match="weight_decay: Late gave .* at step 1; a decay must be finite and >= 0"):
+        optimizer((tensor([1.0]),))
+    assert w.asnumpy().tolist() == [0.5]
+    assert optimizer.global_step.asnumpy().tolist() == [1]
+
+
 def test_a_rate_that_is_set_between_steps_holds_at_the_next(mode):
     w = parameter("w", [1.0])
     optimizer = Descent([w], learning_rate=0.5)
@@ -416,3 +431,27 @@ def test_a_group_that_leaves_the_gradients_dtype_takes_its_kernel_along():
         optimizer(gradients)
     assert first.asnumpy().tolist() == [-0.5, -0.5]
     assert second.asnumpy().tolist() == [0.25, 0.25]
+
+
+def test_gradients_by_name_take_the_way_of_all_others(mode):
+    optimizer = SignDescent([parameter("w", [1.0, -2.0])], learning_rate=0.5)
+    optimizer(gradients=(tensor([3.0, -0.1]),))
+    assert optimizer.parameters[0].asnumpy().tolist() == [0.5, -1.5]
+    with pytest.raises(ValueError, match=r"gradient of 'w' has shape \(3,\), the parameter has \(2,\)"):
+        optimizer(gradients=(tensor([1.0, 1.0, 1.0]),))
+    assert optimizer.global_step.asnumpy().tolist() == [1]
+
+
+def test_a_function_under_jit_may_step_with_a_list():
+    expected = SignDescent([parameter("w", [1.0, -2.0]), parameter("b", [1.0])], learning_rate=0.5)
+    optimizer = SignDescent([parameter("w", [1.0, -2.0]), parameter("b", [1.0])], learning_rate=0.5)
+
+    @mindspore.jit
+    def step(first, second):
+        return optimizer([first, second])
+
+    gradients = tensor([3.0, -0.1]), tensor([1.0])
+    expected(gradients)
+    step(*gradients)
+    for one, other in zip(optimizer.get_parameters(), expected.get_parameters(), strict=True):
+        assert (one.asnumpy() == other.asnumpy()).all()

@@ -236,3 +236,33 @@ def test_create_optimizer_says_what_is_wrong(name, given, arguments, message):
     thing = nn.Dense(2, 2) if given == "net" else inner()
     with pytest.raises(TypeError, match=message):
         tinyms_core.create_optimizer(name, thing, **arguments)
+
+
+@pytest.mark.parametrize("mode", [mindspore.PYNATIVE_MODE, mindspore.GRAPH_MODE])
+@pytest.mark.parametrize("call", ["list", "by name"])
+def test_gradients_come_as_a_list_or_by_name(mode, call):
+    expected, optimizer = UnitGradient(inner()), UnitGradient(inner())
+    gradients = (tensor([4.0, 8.0]), tensor([4.0]))
+    expected(gradients)
+    mindspore.set_context(mode=mode)
+    try:
+        optimizer(list(gradients)) if call == "list" else optimizer(gradients=gradients)
+    finally:
+        mindspore.set_context(mode=mindspore.PYNATIVE_MODE)
+    for one, other in zip(values(optimizer), values(expected), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+@pytest.mark.parametrize("cls", OWN)
+def test_a_function_under_jit_may_step_with_a_list(cls):
+    expected, optimizer = UnitGradient(inner(cls)), UnitGradient(inner(cls))
+
+    @mindspore.jit
+    def step(first, second):
+        return optimizer([first, second])
+
+    gradients = (tensor([4.0, 8.0]), tensor([4.0]))
+    expected(gradients)
+    step(*gradients)
+    for one, other in zip(values(optimizer), values(expected), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)

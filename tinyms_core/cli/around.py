@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import click
 
 from tinyms_core.cli.errors import CommandError
 from tinyms_core.cli.names import OPTIMIZER
+from tinyms_core.cli.without_effect import refuse
 from tinyms_core.registry.api import optimizer_info
 from tinyms_core.registry.specs import OptimizerSpec
 
@@ -21,6 +23,17 @@ around_option = click.option(
     show_default=True,
     help="What an optimizer like lars is built around.",
 )
+
+
+def refuse_around(ctx: click.Context, names: Iterable[str]) -> None:
+    """Refuse ``--around`` where none of the optimizers is built around another one.
+
+    Raises:
+        click.UsageError: If it was given all the same.
+        TinymsOptimError: If there is no such optimizer, or its plugin is broken.
+    """
+    if not any(optimizer_info(name).capabilities.wraps_optimizer for name in names):
+        refuse(ctx, "for optimizers of which none is built around another one", "around")
 
 
 def together(name: str, around: str) -> OptimizerSpec:

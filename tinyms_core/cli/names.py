@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -35,6 +36,25 @@ class OptimizerName(_ParamType):
 
 
 OPTIMIZER: Final = OptimizerName()
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """Leave out names of optimizers that are there already, by whatever name.
+
+    Args:
+        names: Names as the user gave them.
+
+    Returns:
+        For each optimizer the first of its names, in their order.
+
+    Raises:
+        TinymsOptimError: If there is no such optimizer, or its plugin is broken.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for name in names:
+        spec = optimizer_info(name)
+        found.setdefault((spec.distribution, spec.name), name)
+    return list(found.values())
 
 
 def _literal(text: str) -> str:

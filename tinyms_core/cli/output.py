@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import click
 from rich.console import Console
@@ -21,6 +21,8 @@ from tinyms_core.cli.narrow import NarrowTable
 
 # Of output that no terminal limits: wide enough that no table is folded.
 _UNLIMITED_WIDTH: Final = 200
+# Of a terminal that does not say how wide it is.
+_USUAL_WIDTH: Final = 80
 STANDARD_OUTPUT: Final = "-"
 
 
@@ -34,8 +36,20 @@ def console(*, error: bool = False) -> Console:
         The console; as wide as the terminal, or as ``COLUMNS`` says, or wide where there is neither.
     """
     file = sys.stderr if error else sys.stdout
-    width = None if file.isatty() or "COLUMNS" in os.environ else _UNLIMITED_WIDTH
+    asked = os.environ.get("COLUMNS", "")
+    # A terminal that does not know its width says 0.
+    if asked.isdigit() and int(asked) > 0:
+        width = int(asked)
+    else:
+        width = _width_of(file) if file.isatty() else _UNLIMITED_WIDTH
     return Console(file=file, width=width, highlight=False)
+
+
+def _width_of(file: TextIO) -> int:
+    try:
+        return os.get_terminal_size(file.fileno()).columns or _USUAL_WIDTH
+    except OSError:
+        return _USUAL_WIDTH
 
 
 def tables_console(json_file: str | None) -> Console:

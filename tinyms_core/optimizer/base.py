@@ -21,7 +21,7 @@ from tinyms_core.optimizer.addresses import GradientReader, address_of
 from tinyms_core.optimizer.copying import copy_optimizer, rebuild_optimizer, snapshot
 from tinyms_core.optimizer.distributed import broadcast_parameters
 from tinyms_core.optimizer.dtypes import DTYPES, dtype_name, wide_name
-from tinyms_core.optimizer.flat_step import DenseStep, FlatStep, flattened
+from tinyms_core.optimizer.flat_step import DenseStep, FlatStep, flattened, positional
 from tinyms_core.optimizer.gradient_methods import GradientMethods
 from tinyms_core.optimizer.groups import Grouping, Options, Take, make_grouping, require_capabilities
 from tinyms_core.optimizer.kernel_choice import check_target, choose_kernel
@@ -459,6 +459,8 @@ class Optimizer(GradientMethods, RateMethods, Offloading, TracedStep, nn.Optimiz
     # -- stepping ---------------------------------------------------------------------------------
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
+        if named and not self._classic:
+            arguments, named = positional(arguments, named)
         step = self._ready_host_step() if len(arguments) == 1 and not named else None
         graph = in_graph_mode()
         if step is None or graph or self._hooked():

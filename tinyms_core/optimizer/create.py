@@ -13,7 +13,7 @@ from tinyms_core.optimizer.base import Optimizer
 from tinyms_core.optimizer.elsewhere import called_here
 from tinyms_core.registry import api
 from tinyms_core.registry.specs import Hyperparameter
-from tinyms_core.registry.validation import describe, inside, is_number
+from tinyms_core.registry.validation import describe, flag, inside, is_default, is_number
 
 # Layers whose parameters are scales and shifts of a normalization.
 NORMALIZATIONS = (
@@ -79,8 +79,8 @@ def create_optimizer(
         UnknownOptimizerError: no optimizer of that name.
         TypeError: an argument that the optimizer does not have, or of a wrong type; ``around`` is missing where it is
             needed, or given where it is not.
-        ValueError: an argument out of range, ``layer_decay`` without a network, or ``offload`` where a step is not
-            elementwise.
+        ValueError: an argument out of range, ``layer_decay`` or ``decay_bias_and_norm`` without a network, or
+            ``offload`` where a step is not elementwise.
         MissingKernelError: state is to be offloaded, and MindSpore's device is not the CPU.
 
     Example:
@@ -95,6 +95,7 @@ def create_optimizer(
         ('LARS', 'Momentum')
     """
     cls = api.get_optimizer(name)
+    flag(name, "decay_bias_and_norm", decay_bias_and_norm)
     base = {
         "learning_rate": learning_rate,
         "weight_decay": weight_decay,
@@ -137,6 +138,11 @@ def create_optimizer(
         params = _network_groups(name, net_or_params, rate, decay_bias_and_norm, layer_decay)
     elif layer_decay is not None:
         raise ValueError(f"{name}: 'layer_decay' needs a network to find the layers in, got parameters")
+    elif decay_bias_and_norm:
+        raise ValueError(
+            f"{name}: 'decay_bias_and_norm' is for a network, in which biases and normalizations are found; parameters "
+            "and groups are taken as they are"
+        )
     else:
         params = net_or_params
     optimizer: Optimizer = cls(params, **arguments)
@@ -174,7 +180,7 @@ def _create_around(
     """Build an optimizer around another one, which is given, or built first."""
     own = _accepted(cls)
     if isinstance(given, nn.Optimizer):
-        changed = [key for key, value in base.items() if value not in (None, 0.0, False)]
+        changed = [key for key, value in base.items() if _is_given(key, value)]
         if around is not None or changed:
             raise TypeError(
                 f"{name}: the optimizer that it is around is built already, so these say nothing: "
@@ -190,6 +196,10 @@ def _create_around(
             "optimizer that you have built in place of the network"
         )
     theirs = _accepted(api.get_optimizer(around))
+    if api.optimizer_info(around).capabilities.wraps_optimizer:
+        raise TypeError(
+            f"{name}: 'around' must name an optimizer that is not around another one itself, got {around!r}"
+        )
     unknown = sorted(set(hyperparameters) - set(own) - set(theirs))
     if unknown:
         raise TypeError(
@@ -198,6 +208,11 @@ def _create_around(
     rest = {key: value for key, value in hyperparameters.items() if key not in own}
     inner = create_optimizer(around, given, **base, **rest)
     return cls(inner, **{key: value for key, value in hyperparameters.items() if key in own})
+
+
+def _is_given(argument: str, value: Any) -> bool:
+    """Whether an argument of `create_optimizer` has another value than its default."""
+    return not is_default(value, inspect.signature(create_optimizer).parameters[argument].default)
 
 
 def _accepted(cls: type) -> dict[str, inspect.Parameter]:

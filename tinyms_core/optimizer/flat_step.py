@@ -57,6 +57,13 @@ class FlatStep(nn.Cell):
         return self.optimizer(gradients)
 
 
+def positional(arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a call in which gradients by name are in their place."""
+    if not arguments and tuple(named) == ("gradients",):
+        return (named["gradients"],), {}
+    return arguments, named
+
+
 def flattened(gradients: Sequence[Any]) -> tuple[tuple[tuple[int, ...] | None, ...], list[Any]]:
     """The gradients as a `FlatStep` takes them: the dense shapes of those that are rows, and all tensors."""
     shapes: list[tuple[int, ...] | None] = []

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase, translate
 from typing import Any, Final
 
-import numpy as np
-from mindspore import Parameter, Tensor, nn
+from mindspore import Parameter, nn
 from mindspore.nn.learning_rate_schedule import LearningRateSchedule
 
+from tinyms_core.optimizer.groups import make_decay
+from tinyms_core.optimizer.rates import make_rate
 from tinyms_core.registry.validation import describe, inside, integer, is_number
 
 _OWNER: Final = "parameter_groups"
 _NUMBER: Final = "{}"
 # Stands for the number while a wildcard becomes a regular expression, which leaves a letter of no alphabet as it is.
 _PLACE: Final = "\ue000"
+# By name, since the groups of Python 3.10's regular expressions of wildcards are numbered as well.
+_GROUP: Final = "layer"
 _SHOWN: Final = 8
 
 
@@ -81,7 +85,8 @@ def parameter_groups(
     spared = _spared(parameters, no_decay, no_decay_ndim)
     depths = _depths(parameters, learning_rate, tuple(_patterns("layers", layers)), layer_decay)
     count = max(depths.values(), default=0) + 1
-    rates = [_rate(learning_rate, layer_decay, count - 1 - depth) for depth in range(count)] if depths else []
+    rates = _rates(learning_rate, layer_decay, count) if depths else []
+    decay = None if weight_decay is None else make_decay(_OWNER, "weight_decay", weight_decay)
     groups: dict[tuple[int, bool], dict[str, Any]] = {}
     for parameter in parameters:
         key = depths.get(parameter.name, 0), parameter.name in spared
@@ -91,38 +96,40 @@ def parameter_groups(
             group["lr"] = rates[key[0]]
         if parameter.name in spared:
             group["weight_decay"] = 0.0
-        elif weight_decay is not None:
-            group["weight_decay"] = weight_decay
+        elif decay is not None:
+            group["weight_decay"] = decay
     ordered = [groups[key] for key in sorted(groups)]
     return [*ordered, {"order_params": parameters}]
+
+
+def taken_rate(owner: str, name: str, rate: Any) -> Any:
+    """Take a learning rate that is to be used more than once.
+
+    Arguments:
+        owner: the function's name, for errors.
+        name: the argument's name, for errors.
+        rate: as for `tinyms_core.Optimizer`; an iterable is read once.
+
+    Returns:
+        A float, a list of floats, or the schedule.
+
+    Raises:
+        TypeError: not one of the kinds of rate.
+        ValueError: negative, infinite, NaN, empty, or of more than one dimension.
+    """
+    return make_rate(owner, name, rate, name).argument
 
 
 def scaled(rate: Any, factor: float) -> Any:
     """Return a learning rate times a factor, in the form that it has.
 
     Arguments:
-        rate: a number, an iterable or a 1-D Tensor of numbers, or a LearningRateSchedule.
+        rate: a float, a list of floats, or a LearningRateSchedule.
         factor: a number >= 0.
-
-    Returns:
-        A float, a list of floats, or a schedule.
-
-    Raises:
-        TypeError: none of these.
     """
     if isinstance(rate, LearningRateSchedule):
         return ScaledSchedule(rate, factor)
-    if is_number(rate):
-        return float(rate) * factor
-    values = rate.asnumpy() if isinstance(rate, Tensor) else rate
-    if isinstance(values, Iterable) and not isinstance(values, str | bytes | dict):
-        listed = [value.item() if isinstance(value, np.generic) else value for value in np.atleast_1d(list(values))]
-        if listed and all(map(is_number, listed)):
-            return [float(value) * factor for value in listed]
-    raise TypeError(
-        f"{_OWNER}: 'learning_rate' must be a float or int, one of them for each step, or a LearningRateSchedule, "
-        f"got {describe(rate)}"
-    )
+    return [value * factor for value in rate] if isinstance(rate, list) else rate * factor
 
 
 class ScaledSchedule(LearningRateSchedule):
@@ -157,15 +164,18 @@ def _parameters(given: Any) -> list[Parameter]:
     for index, item in enumerate(found):
         if not isinstance(item, Parameter):
             raise TypeError(f"{_OWNER}: net_or_params[{index}] must be a Parameter, got {describe(item)}")
-    names = [parameter.name for parameter in found]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"{_OWNER}: {names.count(name)} parameters have the name {name!r}; names tell them apart")
+    for name, times in Counter(parameter.name for parameter in found).items():
+        if times > 1:
+            raise ValueError(f"{_OWNER}: {times} parameters have the name {name!r}; names tell them apart")
     return found
 
 
 def _patterns(argument: str, given: Any) -> Iterable[str]:
     patterns = (given,) if isinstance(given, str) else given
+    if not isinstance(patterns, Iterable):
+        raise TypeError(
+            f"{_OWNER}: {argument!r} must be a str such as '*.bias', or a list of them, got {describe(given)}"
+        )
     for index, pattern in enumerate(patterns):
         if not isinstance(pattern, str):
             raise TypeError(f"{_OWNER}: {argument}[{index}] must be a str such as '*.bias', got {describe(pattern)}")
@@ -215,12 +225,12 @@ def _places(parameters: Sequence[Parameter], layers: Sequence[str]) -> dict[str,
     for index, pattern in enumerate(layers):
         if pattern.count(_NUMBER) > 1:
             raise ValueError(f"{_OWNER}: 'layers': {pattern!r} has more than one {_NUMBER!r}; one number makes a layer")
-        expression = re.compile(translate(pattern.replace(_NUMBER, _PLACE)).replace(_PLACE, r"(\d+)"))
+        expression = re.compile(translate(pattern.replace(_NUMBER, _PLACE)).replace(_PLACE, rf"(?P<{_GROUP}>\d+)"))
         before = len(places)
         for parameter in parameters:
             found = expression.match(parameter.name)
             if found and parameter.name not in places:
-                places[parameter.name] = index, int(found[1]) if found.groups() else 0
+                places[parameter.name] = index, int(found[_GROUP]) if _NUMBER in pattern else 0
         if len(places) == before:
             raise ValueError(
                 f"{_OWNER}: 'layers': {pattern!r} matches no parameter that an earlier pattern has not; there are "
@@ -229,9 +239,10 @@ def _places(parameters: Sequence[Parameter], layers: Sequence[str]) -> dict[str,
     return places
 
 
-def _rate(rate: Any, decay: Any, distance: int) -> Any:
-    factor = math.pow(float(decay), distance)
-    return scaled(rate, factor)
+def _rates(rate: Any, decay: Any, count: int) -> list[Any]:
+    """The rate of each layer."""
+    taken = taken_rate(_OWNER, "learning_rate", rate)
+    return [scaled(taken, math.pow(float(decay), count - 1 - depth)) for depth in range(count)]
 
 
 def _names(parameters: Sequence[Parameter]) -> str:

@@ -17,10 +17,11 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.nn.learning_rate_schedule import LearningRateSchedule
 
-from tinyms_core.registry.validation import describe, is_number
+from tinyms_core.registry.validation import as_float, describe, is_number
 
 _EXPECTED = "a float or int >= 0, a 0-d or 1-D Tensor, an iterable of such numbers, or a LearningRateSchedule"
 
+_LARGEST = float(np.finfo(np.float32).max)
 
 # Reads an element of a Parameter of at most one dimension.
 Read = Callable[[Parameter, int], float]
@@ -260,7 +261,11 @@ def make_rate(owner: str, name: str, value: Any, parameter_name: str) -> Rate:
 def _checked(owner: str, name: str, value: Any) -> float:
     if not is_number(value):
         raise TypeError(f"{owner}: '{name}' must be {_EXPECTED}, got {describe(value)}")
-    result = float(value)
+    result = as_float(value)
     if not math.isfinite(result) or result < 0.0:
         raise ValueError(f"{owner}: '{name}' must be finite and >= 0, got {result!r}")
+    if result > _LARGEST:
+        raise ValueError(
+            f"{owner}: '{name}' must be at most {_LARGEST!r}, the largest float32, as which it is held; got {result!r}"
+        )
     return result

@@ -7,8 +7,9 @@ which also ages the state of untouched rows, walks the table in blocks with a sm
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import mindspore
@@ -20,6 +21,7 @@ from mindspore.common.sparse_tensor import RowTensor, RowTensorInner
 from tinyms_core.kernels.batch import Batch, make_batch
 from tinyms_core.kernels.cpu import compute_type
 from tinyms_core.optimizer.dtypes import DTYPES, dtype_name
+from tinyms_core.registry.validation import describe
 
 # Elements of a block of an exact step's gradient.
 BLOCK = 1 << 18
@@ -70,12 +72,19 @@ def read_sparse(owner: str, gradient: Any, parameter: Parameter, summed: bool) -
         The gradient with distinct rows.
 
     Raises:
-        TypeError: indices are not integers, or values not floating-point.
-        ValueError: shapes that do not fit the table, an index outside it, or, without ``summed``, twice.
+        TypeError: indices or the dense shape are not integers, or values not floating-point.
+        ValueError: a parameter without rows, shapes that do not fit the table, an index outside it, or, without
+            ``summed``, twice.
     """
+    name = parameter.name
+    _require_dense_shape(owner, name, gradient)
     indices, values, shape = parts(gradient)
     table = tuple(parameter.shape)
-    name = parameter.name
+    if not table:
+        raise ValueError(
+            f"{owner}: the gradient of {name!r} is sparse, but the parameter is one number and has no rows; make it "
+            "dense"
+        )
     if shape != table:
         raise ValueError(f"{owner}: the sparse gradient of {name!r} is for shape {shape}, the parameter has {table}")
     if indices.dtype not in (mindspore.int32, mindspore.int64):
@@ -97,6 +106,16 @@ def read_sparse(owner: str, gradient: Any, parameter: Parameter, summed: bool) -
     width = int(np.prod(table[1:], dtype=np.int64))
     numbers = values.astype(DTYPES[kind]).asnumpy().reshape(len(rows), width)
     return _distinct(owner, name, rows, numbers, summed)
+
+
+def _require_dense_shape(owner: str, name: str, gradient: Any) -> None:
+    given = gradient[2] if isinstance(gradient, tuple | list) else gradient.dense_shape
+    numbers = given.asnumpy().tolist() if isinstance(given, Tensor) else given
+    if not (isinstance(numbers, Sequence) and all(isinstance(n, Integral) for n in numbers)):
+        raise TypeError(
+            f"{owner}: the dense shape of the sparse gradient of {name!r} must be a tuple of ints, got "
+            f"{describe(given)}"
+        )
 
 
 def _distinct(owner: str, name: str, rows: Rows, values: Values, summed: bool) -> SparseGradient:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -51,13 +52,23 @@ class ScalarGroup:
         return compute_type(self.kind) == "float64"
 
     def decay_value(self, step: int) -> float:
-        """Their weight decay at a 0-based step, on the host."""
+        """Their weight decay at a 0-based step, on the host.
+
+        Raises:
+            ValueError: a Cell gives a decay that is negative or not finite.
+        """
         if not self.decays:
             return 0.0
         if not isinstance(self.decay, nn.Cell):
             return self.decay
-        value = self.decay(Tensor([step], mindspore.int32))
-        return float(value.asnumpy().reshape(())) if isinstance(value, Tensor) else float(value)
+        result = self.decay(Tensor([step], mindspore.int32))
+        value = float(result.asnumpy().reshape(())) if isinstance(result, Tensor) else float(result)
+        if not (math.isfinite(value) and value >= 0.0):
+            raise ValueError(
+                f"weight_decay: {type(self.decay).__name__} gave {value!r} at step {step}; a decay must be finite and "
+                ">= 0. Nothing was changed"
+            )
+        return value
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,9 @@ class TracedStep(TracedBlocks):
 
     def construct(self, gradients: Any) -> Any:
         """One step as operators."""
+        if isinstance(gradients, list):
+            # A custom operator takes the elements of a tuple alone.
+            gradients = tuple(gradients)
         if len(gradients) != self.param_length:
             raise ValueError(f"got {len(gradients)} gradient(s) for {self.param_length} parameter(s)")
         if self.rate_limit > 0:

@@ -14,6 +14,7 @@ from tinyms_core.kernels.factor import analyse_factor
 from tinyms_core.kernels.rule import Rule
 from tinyms_core.kernels.traced_gradients import check_gradient, decayed, is_dense, refuse, scaled
 from tinyms_core.optimizer.base import Optimizer
+from tinyms_core.optimizer.flat_step import positional
 from tinyms_core.optimizer.graph_step import graph_operator
 from tinyms_core.optimizer.host_factors import HostFactors
 from tinyms_core.optimizer.host_gradients import HostGradients
@@ -235,6 +236,7 @@ class WrappingOptimizer(TracedBlocks, nn.Optimizer):  # type: ignore[misc]
     # -- stepping ---------------------------------------------------------------------------------
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
+        arguments, named = positional(arguments, named)
         if len(arguments) != 1 or named:
             return super().__call__(*arguments, **named)
         on_host = self.view.target in HOST_DEVICES and not in_graph_mode()
@@ -245,7 +247,7 @@ class WrappingOptimizer(TracedBlocks, nn.Optimizer):  # type: ignore[misc]
             return self.optimizer._done
         self._check_eagerly(arguments[0])
         if not on_host or self._hooked():
-            return super().__call__(*arguments)
+            return super().__call__(tuple(arguments[0]))
         return self.view(self._host_gradients(arguments[0], int(self.global_step.asnumpy()[0])))
 
     def _check_eagerly(self, gradients: Any) -> None:
@@ -280,6 +282,9 @@ class WrappingOptimizer(TracedBlocks, nn.Optimizer):  # type: ignore[misc]
 
     def construct(self, gradients: Any) -> Any:
         """One step as operators."""
+        if isinstance(gradients, list):
+            # A custom operator takes the elements of a tuple alone.
+            gradients = tuple(gradients)
         if len(gradients) != self.param_length:
             raise ValueError(f"got {len(gradients)} gradient(s) for {self.param_length} parameter(s)")
         if self.rate_limit > 0:

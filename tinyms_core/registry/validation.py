@@ -15,6 +15,21 @@ def is_number(value: object) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
 
 
+def is_default(value: object, default: object) -> bool:
+    """Whether an argument has its default; a value that gives no plain answer to ``==``, as an array does, has not."""
+    if isinstance(value, bool | int | float | str | np.generic):
+        return bool(value == default)
+    return value is default
+
+
+def as_float(value: Any) -> float:
+    """A number as a Python float; infinite where it is too large for one, as a long int may be."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
 def describe(value: object) -> str:
     """A value as an error shows it: its text, cut when long, and its type."""
     text = repr(value)
@@ -41,7 +56,7 @@ def number(owner: str, name: str, value: Any, interval: str) -> float:
     """
     if not is_number(value):
         raise TypeError(f"{owner}: '{name}' must be a float or an int in {interval}, got {describe(value)}")
-    return inside(owner, name, float(value), interval)
+    return inside(owner, name, as_float(value), interval)
 
 
 def strict_float(owner: str, name: str, value: Any, interval: str) -> float:
@@ -51,7 +66,7 @@ def strict_float(owner: str, name: str, value: Any, interval: str) -> float:
     """
     if isinstance(value, float | np.floating):
         return inside(owner, name, float(value), interval)
-    hint = f"; write {float(value)!r}" if is_number(value) else ""
+    hint = f"; write {as_float(value)!r}" if is_number(value) else ""
     raise TypeError(f"{owner}: '{name}' must be a float in {interval}, got {describe(value)}{hint}")
 
 
@@ -75,7 +90,7 @@ def integer(owner: str, name: str, value: Any, interval: str) -> int:
     """
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
         raise TypeError(f"{owner}: '{name}' must be an int in {interval}, got {describe(value)}")
-    inside(owner, name, float(value), interval)
+    inside(owner, name, as_float(value), interval)
     return int(value)
 
 

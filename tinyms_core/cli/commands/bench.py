@@ -11,7 +11,7 @@ import click
 from rich.console import Console, Group
 from rich.text import Text
 
-from tinyms_core.cli.around import around_option, together
+from tinyms_core.cli.around import around_option, refuse_around, together
 from tinyms_core.cli.bench.order import Order, Row
 from tinyms_core.cli.bench.plots import require_matplotlib
 from tinyms_core.cli.bench.setting import DTYPES, MODES, Setting
@@ -20,10 +20,12 @@ from tinyms_core.cli.bench.sizes import LARGEST, SMALLEST, sizes, thread_counts
 from tinyms_core.cli.bench.thresholds import Goal, goals_report, judge, read_goals
 from tinyms_core.cli.choices import choices, completions
 from tinyms_core.cli.errors import Command, CommandError, ExitStatus
-from tinyms_core.cli.names import OPTIMIZER
+from tinyms_core.cli.names import OPTIMIZER, distinct
+from tinyms_core.cli.number import Number
 from tinyms_core.cli.output import json_file_option, progress_bar, tables_console, write_json
 from tinyms_core.cli.training_options import make_folder
 from tinyms_core.cli.versions import versions
+from tinyms_core.cli.without_effect import refuse
 from tinyms_core.registry.api import list_optimizers, optimizer_info
 from tinyms_core.registry.specs import OptimizerSpec
 
@@ -35,6 +37,9 @@ _ALL: Final = "all"
 _NONE: Final = "none"
 _PEERS: Final = ("mindspore", "torch")
 _DEFAULT_SHAPES: Final = ("large", "small")
+# Options that the other tables have no use for.
+_OF_STEPS: Final = ("set_names", "against", "centralize", "with_memory")
+_NOT_OF_STARTS: Final = (*_OF_STEPS, "steps", "limit", "threads", "plots")
 # Tensors of a graph beyond which compiling it for every optimizer would take hours.
 MOST_TRACED: Final = 1000
 
@@ -88,7 +93,7 @@ MOST_TRACED: Final = 1000
 @click.option("--steps", type=click.IntRange(min=1), default=20, show_default=True, help="Rounds that count.")
 @click.option(
     "--limit",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     default=20.0,
     show_default=True,
     help="Seconds for one row of the table: then no further round begins, but three count in any case.",
@@ -120,7 +125,9 @@ MOST_TRACED: Final = 1000
     help="Draw ratios, fractions of what is possible, and scaling as PNG files there.",
 )
 @json_file_option
+@click.pass_context
 def bench(
+    ctx: click.Context,
     names: tuple[str, ...],
     every: bool,
     set_names: tuple[str, ...],
@@ -173,8 +180,10 @@ def bench(
         raise click.UsageError("--cold-start and --scaling are tables of their own; ask for one at a time")
     if goals_file is not None and (cold_start or scaling):
         raise click.UsageError("--thresholds are goals of the table of steps, without --cold-start and --scaling")
+    _refuse_without_effect(ctx, cold_start, scaling, modes, dtypes)
     sets = [SHAPE_SETS[name]() for name in set_names]
-    asked = list(dict.fromkeys(names)) or _all_plain()
+    asked = distinct(names) or _all_plain()
+    refuse_around(ctx, asked)
     for name in asked:
         _require_plain(name, together(name, around))
     if centralize:
@@ -205,6 +214,20 @@ def bench(
         write_json({**report, **results}, json_file)
     if missed:
         raise click.exceptions.Exit(ExitStatus.FAILED)
+
+
+def _refuse_without_effect(
+    ctx: click.Context, cold_start: bool, scaling: bool, modes: Sequence[str], dtypes: Sequence[str]
+) -> None:
+    if cold_start:
+        refuse(ctx, "with --cold-start", *_NOT_OF_STARTS)
+    if scaling:
+        refuse(ctx, "with --scaling", *_OF_STEPS)
+        for option, values in (("--mode", modes), ("--dtype", dtypes)):
+            if len(values) > 1:
+                raise click.UsageError(f"--scaling is for one {option}, got {', '.join(values)}", ctx)
+    else:
+        refuse(ctx, "without --scaling", "largest")
 
 
 def _require_convolutions(sets: Sequence[ShapeSet]) -> None:

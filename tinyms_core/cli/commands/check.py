@@ -12,8 +12,9 @@ from rich.text import Text
 
 from tinyms_core.cli.errors import Command, CommandError, ExitStatus
 from tinyms_core.cli.foreign import check_foreign, peer_option
-from tinyms_core.cli.names import OPTIMIZER
+from tinyms_core.cli.names import OPTIMIZER, distinct
 from tinyms_core.cli.output import json_file_option, plain_table, progress_bar, tables_console, write_json
+from tinyms_core.cli.without_effect import refuse
 from tinyms_core.registry.api import list_optimizers, optimizer_info
 from tinyms_core.registry.specs import DTYPES, MODES
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from tinyms_core.conformance import Check, CheckResult
 
 _WILDCARDS: Final = "*?["
+# What says which checks are run, and how.
+_OF_RUNS: Final = ("names", "every", "modes", "dtypes", "examples", "seed", "expectations", "jobs", "verbose", "peer")
 
 
 @click.command(cls=Command, short_help="Hold optimizers to the contract, point by point.")
@@ -100,10 +103,16 @@ def check(
       tinyms-optim check --list
       tinyms-optim check momentum ftrl --peer mindspore
     """
+    if only_list:
+        refuse(ctx, "with --list, which runs no checks", *_OF_RUNS)
+    if examples is not None:
+        refuse(ctx, "with --fuzz", "jobs", "peer")
+    if peer is not None:
+        refuse(ctx, "with --peer", "jobs", "seed")
     expected = _expected(expectations)
     if expected and (examples is not None or peer is not None):
         raise click.UsageError("--expect-failure is for the checks of ours; leave it out with --fuzz and --peer", ctx)
-    if peer is not None and not only_list:
+    if peer is not None:
         if every and names:
             raise click.UsageError(f"--all is for every optimizer; leave out {', '.join(names)}, or --all", ctx)
         foreign = check_foreign(
@@ -226,12 +235,10 @@ def _asked(ctx: click.Context, names: Sequence[str], every: bool) -> list[str]:
         raise click.UsageError(f"--all is for every optimizer; leave out {', '.join(names)}, or --all", ctx)
     if not every and not names:
         raise click.UsageError("name an optimizer, such as: tinyms-optim check adam; or --all", ctx)
-    asked = list_optimizers() if every else list(dict.fromkeys(names))
+    # Asked first: an unknown name costs no start of MindSpore.
+    asked = distinct(list_optimizers() if every else names)
     if not asked:
         raise CommandError("no optimizers are installed; install one, such as: pip install tinyms-adam")
-    for name in asked:
-        # Asked first: an unknown name costs no start of MindSpore.
-        optimizer_info(name)
     return asked
 
 

@@ -11,10 +11,12 @@ import click
 from rich.text import Text
 
 from tinyms_core.cli.errors import Command, CommandError
-from tinyms_core.cli.names import OPTIMIZER
+from tinyms_core.cli.names import OPTIMIZER, distinct
+from tinyms_core.cli.number import Number
 from tinyms_core.cli.output import json_file_option, progress_bar, tables_console, write_json
 from tinyms_core.cli.training_options import launch_in_turn, make_folder, numbers, require_extras
 from tinyms_core.cli.versions import versions
+from tinyms_core.cli.without_effect import refuse
 from tinyms_core.registry.api import optimizer_info
 
 if TYPE_CHECKING:
@@ -31,12 +33,12 @@ _TASKS: Final = ("digits", "deep-digits")
 @click.option("--trials", type=click.IntRange(1), default=24, show_default=True, help="Tried of each optimizer.")
 @click.option("--seeds", type=click.IntRange(1, 1000), default=5, show_default=True, help="Reported trainings.")
 @click.option("--mode", type=click.Choice(["graph", "pynative"]), default="pynative", show_default=True)
-@click.option("--target", type=click.FloatRange(0, 1), help="Accuracy to reach.  [default: the task's]")
+@click.option("--target", type=Number(0, 1), help="Accuracy to reach.  [default: the task's]")
 @click.option("--limit", type=click.IntRange(1), help="Steps until it is given up.  [default: the task's]")
 @click.option(
     "--learning-rate",
     "rates",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     multiple=True,
     help="Compare rates, each a row of its own, instead of looking for the best; may be repeated.",
 )
@@ -51,7 +53,9 @@ _TASKS: Final = ("digits", "deep-digits")
     help="Folder of the pictures and the page.",
 )
 @json_file_option
+@click.pass_context
 def compare(
+    ctx: click.Context,
     names: tuple[str, ...],
     tasks: tuple[str, ...],
     trials: int,
@@ -77,8 +81,10 @@ def compare(
       tinyms-optim compare adam thor --task digits --trials 12 --seeds 3
       tinyms-optim compare adam lion --task digits --learning-rate 0.001 --learning-rate 0.01
     """
+    if rates:
+        refuse(ctx, "with --learning-rate, where nothing is looked for", "trials")
     require_extras("compare")
-    asked = list(dict.fromkeys(names)) or list(_DEFAULT)
+    asked = distinct(names or _DEFAULT)
     for name in asked:
         if optimizer_info(name).capabilities.wraps_optimizer:
             raise CommandError(f"{name!r} is built around another optimizer, which compare does not do; train does")

@@ -8,14 +8,14 @@ from typing import Final
 import click
 from rich.text import Text
 
-from tinyms_core.cli.around import around_option
+from tinyms_core.cli.around import around_option, refuse_around
 from tinyms_core.cli.choices import choices
-from tinyms_core.cli.errors import Command
-from tinyms_core.cli.names import OPTIMIZER
+from tinyms_core.cli.errors import Command, CommandError
+from tinyms_core.cli.names import OPTIMIZER, distinct
 from tinyms_core.cli.output import json_file_option, progress_bar, tables_console, write_json
 from tinyms_core.cli.training_options import launch_in_turn, make_folder, require_extras
 from tinyms_core.cli.versions import versions
-from tinyms_core.registry.api import list_optimizers, optimizer_info
+from tinyms_core.registry.api import list_optimizers
 
 _PARTS: Final = ("paths", "digits", "text")
 
@@ -39,7 +39,15 @@ _PARTS: Final = ("paths", "digits", "text")
     help="Folder of the pictures and the page.",
 )
 @json_file_option
-def gallery(names: tuple[str, ...], parts: tuple[str, ...], around: str, output: Path, json_file: str | None) -> None:
+@click.pass_context
+def gallery(
+    ctx: click.Context,
+    names: tuple[str, ...],
+    parts: tuple[str, ...],
+    around: str,
+    output: Path,
+    json_file: str | None,
+) -> None:
     """Draw what optimizers NAME do: PNGs, and a page (index.md) with all of them. Without a NAME: every one.
 
     Paths on the functions of Rosenbrock, Beale and Rastrigin; the loss while handwritten digits are learned, and
@@ -52,7 +60,10 @@ def gallery(names: tuple[str, ...], parts: tuple[str, ...], around: str, output:
       tinyms-optim gallery my_optimizer adam --part paths
     """
     require_extras("gallery")
-    asked = list(dict.fromkeys(optimizer_info(name).name for name in (names or list_optimizers())))
+    asked = distinct(names or list_optimizers())
+    if not asked:
+        raise CommandError("no optimizers are installed; install one, such as: pip install tinyms-adam")
+    refuse_around(ctx, asked)
     make_folder(output)
 
     from tinyms_core.cli.gallery.exhibition import draw, exhibit, pieces

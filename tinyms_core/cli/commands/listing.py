@@ -15,6 +15,7 @@ from tinyms_core.cli.choices import completions
 from tinyms_core.cli.errors import Command
 from tinyms_core.cli.filters import FLAGS, KINDS, Filters, kind
 from tinyms_core.cli.names import OPTIMIZER
+from tinyms_core.cli.number import Number
 from tinyms_core.cli.output import STANDARD_OUTPUT, console, json_file_option, plain_table, write_json
 from tinyms_core.registry.api import list_optimizers, optimizer_info
 from tinyms_core.registry.specs import DEVICES, DTYPES, MODES, OptimizerSpec
@@ -63,7 +64,7 @@ def _flags(option: str, text: str) -> Any:
 )
 @_flags("--with", "Has this capability; each that is named. info NAME shows all of them.")
 @_flags("--without", "Has it not; none of those that are named.")
-@click.option("--max-state", metavar="BYTES", type=click.FloatRange(min=0), help="State for an element of float32.")
+@click.option("--max-state", metavar="BYTES", type=Number(min=0), help="State for an element of float32.")
 @json_file_option
 def list_command(pattern: str | None, exclude: tuple[str, ...], json_file: str | None, **asked: Any) -> None:
     """List the optimizers that are installed, and that are all that is asked for.
@@ -103,19 +104,20 @@ def list_command(pattern: str | None, exclude: tuple[str, ...], json_file: str |
     if json_file == STANDARD_OUTPUT:
         return
     if not rows:
-        click.echo(_nothing(pattern, filtered=bool(specs)), err=True)
+        click.echo(_nothing(pattern, exclude, filtered=bool(specs)), err=True)
         return
     screen = console()
     screen.print(_fitting(rows, screen))
 
 
-def _nothing(pattern: str | None, *, filtered: bool) -> str:
+def _nothing(pattern: str | None, exclude: Sequence[str], *, filtered: bool) -> str:
     """Why a listing is empty, and what to do."""
     wanted = f" that match {pattern!r}" if pattern else ""
+    wanted += f" without {', '.join(map(repr, exclude))}" if exclude else ""
     if filtered:
         return f"No optimizers{wanted} are all that is asked for; without options the list has all that are installed."
-    if pattern and list_optimizers():
-        return f"No optimizers{wanted}; without a PATTERN the list has all that are installed."
+    if list_optimizers():
+        return f"No optimizers{wanted}; without these patterns the list has all that are installed."
     return f"No optimizers{wanted}. Install one, such as: pip install tinyms-adam"
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from rich.text import Text
 
-from tinyms_core.cli.around import around_option, together
+from tinyms_core.cli.around import around_option, refuse_around, together
 from tinyms_core.cli.errors import Command, ExitStatus
-from tinyms_core.cli.names import OPTIMIZER
+from tinyms_core.cli.names import OPTIMIZER, distinct
+from tinyms_core.cli.number import Number
 from tinyms_core.cli.output import json_file_option, progress_bar, tables_console, write_json
 from tinyms_core.cli.train.configuration import Configuration, configure
 from tinyms_core.cli.training_options import launch_in_turn, make_folder, numbers, require_extras
@@ -33,12 +34,12 @@ _DEFAULT_OPTIMIZER: Final = "adam"
 @click.option("--mode", type=click.Choice(["graph", "pynative"]), default="pynative", show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of weights, order and moves.")
 @click.option("--epochs", type=click.IntRange(min=1), default=12, show_default=True)
-@click.option("--learning-rate", type=click.FloatRange(min=0), help="At the first step.  [default: as shown]")
-@click.option("--weight-decay", type=click.FloatRange(min=0), help="Of weights, not of biases.  [default: as shown]")
+@click.option("--learning-rate", type=Number(min=0), help="At the first step.  [default: as shown]")
+@click.option("--weight-decay", type=Number(min=0), help="Of weights, not of biases.  [default: as shown]")
 @click.option("--set", "hyperparameters", metavar="NAME=VALUE", multiple=True, callback=numbers, help="Another value.")
 @click.option("--batch-size", type=click.IntRange(1, 1000), default=32, show_default=True)
 @around_option
-@click.option("--goal", type=click.FloatRange(0, 1), help="Exit status 1 where held-out accuracy is less.")
+@click.option("--goal", type=Number(0, 1), help="Exit status 1 where held-out accuracy is less.")
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
@@ -78,7 +79,8 @@ def train(
       tinyms-optim train lars --around momentum
     """
     require_extras("train")
-    asked = list(dict.fromkeys((*names, *more))) or [_DEFAULT_OPTIMIZER]
+    asked = distinct((*names, *more) or (_DEFAULT_OPTIMIZER,))
+    refuse_around(ctx, asked)
     configurations = [
         configure(
             name,

@@ -10,11 +10,11 @@ import click
 from rich.console import Group
 from rich.text import Text
 
-from tinyms_core.cli.around import around_option
+from tinyms_core.cli.around import around_option, refuse_around
 from tinyms_core.cli.bench.setting import DTYPES
 from tinyms_core.cli.choices import choices, completions
 from tinyms_core.cli.errors import Command, CommandError, ExitStatus
-from tinyms_core.cli.names import OPTIMIZER
+from tinyms_core.cli.names import OPTIMIZER, distinct
 from tinyms_core.cli.output import json_file_option, plain_table, progress_bar, tables_console, write_json
 from tinyms_core.cli.training_options import numbers, require_hyperparameters
 from tinyms_core.cli.versions import versions
@@ -49,8 +49,14 @@ _ALL: Final = "all"
 )
 @around_option
 @json_file_option
+@click.pass_context
 def warmup(
-    names: tuple[str, ...], dtypes: tuple[str, ...], given: Mapping[str, Any], around: str, json_file: str | None
+    ctx: click.Context,
+    names: tuple[str, ...],
+    dtypes: tuple[str, ...],
+    given: Mapping[str, Any],
+    around: str,
+    json_file: str | None,
 ) -> None:
     """Compile the kernels of optimizers NAME, of all that are installed without one, into the cache on disk.
 
@@ -66,9 +72,10 @@ def warmup(
       tinyms-optim warmup adam --set use_nesterov=true
       TINYMS_OPTIM_CACHE=/opt/kernels tinyms-optim warmup --dtype all --json kernels.json
     """
-    asked = list(dict.fromkeys(names)) or list_optimizers()
+    asked = distinct(names or list_optimizers())
     if not asked:
         raise CommandError("no optimizers are installed; install one, such as: pip install tinyms-adam")
+    refuse_around(ctx, asked)
     specs = {name: optimizer_info(name) for name in asked}
     require_hyperparameters(given, specs)
     # An optimizer's kernels are for the dtypes that it declares.

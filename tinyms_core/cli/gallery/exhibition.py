@@ -70,7 +70,7 @@ def exhibit(name: str, around: str, parts: Sequence[str], advance: Callable[[], 
         advance: Called after each piece of work, of which there are `pieces`.
     """
     spec = optimizer_info(name)
-    given = arguments(spec, around)
+    given = arguments(name, around)
     ways = []
     if PATHS in parts and not spec.capabilities.consumes_network:
         for function in FUNCTIONS:

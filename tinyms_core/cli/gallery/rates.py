@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyms_core.cli.around import together
 from tinyms_core.cli.train.configuration import configure
-from tinyms_core.registry.specs import OptimizerSpec
+from tinyms_core.registry.api import optimizer_info
 
 Tried = TypeVar("Tried")
 
@@ -19,18 +19,18 @@ COARSE: Final = tuple(float(f"{10 ** (k / 2):.3g}") for k in range(-8, 2))
 """Halves of decades, for training."""
 
 
-def arguments(spec: OptimizerSpec, around: str) -> dict[str, Any]:
+def arguments(name: str, around: str) -> dict[str, Any]:
     """With what an optimizer is built beside its rate: what it needs or was tuned to, and no weight decay.
 
     Args:
-        spec: The optimizer.
+        name: The optimizer's name.
         around: The name of the other one, for an optimizer that is built around one.
 
     Raises:
         CommandError: If it needs a value that nobody gives.
     """
-    chosen = configure(spec.name, together(spec.name, around), learning_rate=1.0, weight_decay=0.0).hyperparameters
-    return {**chosen, **({"around": around} if spec.capabilities.wraps_optimizer else {})}
+    chosen = configure(name, together(name, around), learning_rate=1.0, weight_decay=0.0).hyperparameters
+    return {**chosen, **({"around": around} if optimizer_info(name).capabilities.wraps_optimizer else {})}
 
 
 def best(tried: list[Tried], score: Callable[[Tried], float]) -> Tried:
