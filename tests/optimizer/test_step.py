@@ -186,7 +186,7 @@ def test_a_decay_that_is_none_is_refused_and_changes_nothing(value):
     w = parameter("w", [1.0])
     optimizer = Descent([w], learning_rate=0.5, weight_decay=Late())
     optimizer((tensor([1.0]),))
-    with pytest.raises(ValueError, match="weight_decay: Late gave .* at step 1; a decay must be finite and >= 0"):
+    with pytest.raises(ValueError, match=r"weight_decay: Late gave .* at step 1; a decay must be finite and >= 0"):
         optimizer((tensor([1.0]),))
     assert w.asnumpy().tolist() == [0.5]
     assert optimizer.global_step.asnumpy().tolist() == [1]
