@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinyms_thor.blocks import trace
-from tinyms_thor.ranks import averaged, divided_inverses
+from tinyms_thor.ranks import averaged, divided_inverses, inverting, told
 from tinyms_thor.statistics import Factors, Kind, Sums
 
 A_INVERSE, G_INVERSE, A, G, TRACES = "matrix_a_inv", "matrix_g_inv", "matrix_a", "matrix_g", "traces"
@@ -276,11 +276,12 @@ def refresh_all(
     if not due:
         return after
     seen = averaged(step, [curvatures[i].factors() for i in due], None if groups is None else [groups[i] for i in due])
-    refreshes = {
-        i: refresh
-        for i, factors in zip(due, seen, strict=True)
-        if (refresh := curvatures[i].refresh(step, damping, factors, kept[i])) is not None
-    }
+    with told(inverting(step)):
+        refreshes = {
+            i: refresh
+            for i, factors in zip(due, seen, strict=True)
+            if (refresh := curvatures[i].refresh(step, damping, factors, kept[i])) is not None
+        }
     wanted = [(i, name) for i, refresh in refreshes.items() for name in refresh.factors]
     inverses = divided_inverses(step, [refreshes[i].factors[name] for i, name in wanted])
     for (i, name), (inverse, helped) in zip(wanted, inverses, strict=True):

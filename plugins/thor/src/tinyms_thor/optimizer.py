@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import mindspore
 from mindspore import Parameter, Tensor, nn
 
 from tinyms_core import Optimizer
-from tinyms_core.distributed import raise_together, rank_count
+from tinyms_core.distributed import rank_count
 from tinyms_thor import SPEC, every_parameter
 from tinyms_thor.arguments import checked_arguments
 from tinyms_thor.blocks import LARGEST, Blocks
@@ -20,7 +20,7 @@ from tinyms_thor.kernels import thor as thor_rule
 from tinyms_thor.layers import Layer, find_layers, find_normalized
 from tinyms_thor.memory import LayerMemory, memory_of
 from tinyms_thor.operators import Conditioner, Curved, as_values
-from tinyms_thor.ranks import layer_groups, meeting
+from tinyms_thor.ranks import averaging, layer_groups, told
 
 
 class Thor(Optimizer):
@@ -157,20 +157,15 @@ class Thor(Optimizer):
             self._require_attached()
             return super().__call__(*arguments, **named)
 
-    @contextmanager
-    def _meeting(self) -> Iterator[None]:
-        """Tell the other processes where this one does not come to what all exchange at a refresh, for an error."""
-        step = int(self.global_step.asnumpy()[0]) if rank_count() > 1 else 0
-        if rank_count() == 1 or not self.conditioner.due(step):
-            yield
-            return
+    def _meeting(self) -> AbstractContextManager[None]:
+        """What tells other processes of an error for which this one does not come to the exchange of a refresh."""
+        if rank_count() == 1:
+            return nullcontext()
+        step = int(self.global_step.asnumpy()[0])
+        if not self.conditioner.due(step):
+            return nullcontext()
         self.conditioner.met = False
-        try:
-            yield
-        except BaseException as error:
-            if not self.conditioner.met:
-                raise_together(meeting(step), error)
-            raise
+        return told(averaging(step), until=lambda: self.conditioner.met)
 
     def _require_attached(self) -> None:
         if not self.attached and self.curvatures:

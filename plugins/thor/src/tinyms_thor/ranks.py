@@ -6,12 +6,13 @@ mean of those, and its A and G are the means of the processes' A and G. With one
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from tinyms_core.distributed import divide_work, rank_count, sum_arrays
+from tinyms_core.distributed import divide_work, raise_together, rank_count, sum_arrays
 from tinyms_thor.inversion import damped_inverses
 from tinyms_thor.statistics import Factors
 
@@ -19,9 +20,30 @@ from tinyms_thor.statistics import Factors
 _PART = 4096
 
 
-def meeting(step: int) -> str:
-    """What all processes come to at a step that refreshes, as their errors show it."""
+def averaging(step: int) -> str:
+    """The first exchange of a step that refreshes, as errors of all processes show it."""
     return f"thor's average of factors at step {step}"
+
+
+def inverting(step: int) -> str:
+    """The second exchange of a step that refreshes."""
+    return f"thor's inverses at step {step}"
+
+
+@contextmanager
+def told(what: str, until: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Tell all processes of an error in the ``with`` block, for which this one does not come to an exchange.
+
+    Arguments:
+        what: the exchange.
+        until: whether this process has come to it.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if not until():
+            raise_together(what, error)
+        raise
 
 
 def layer_groups(count: int, split_indices: Sequence[int] | None) -> list[int] | None:
@@ -49,7 +71,8 @@ def averaged(step: int, factors: Sequence[Factors], groups: Sequence[int] | None
         return list(factors)
     counts = [np.array([own.samples > 0, *divmod(own.samples, _PART)], np.float32) for own in factors]
     arrays = [array for own, count in zip(factors, counts, strict=True) for array in (own.a, own.g, count)]
-    sum_arrays(meeting(step), arrays, groups=None if groups is None else [group for group in groups for _ in range(3)])
+    buffers = None if groups is None else [group for group in groups for _ in range(3)]
+    sum_arrays(averaging(step), arrays, groups=buffers)
     means = []
     for own, (seen, parts, rest) in zip(factors, counts, strict=True):
         for array in (own.a, own.g):
@@ -66,31 +89,31 @@ def divided_inverses(step: int, factors: Sequence[tuple[Any, float]]) -> list[tu
         factors: each with its damping, as for `damped_inverses`; the same in all processes.
 
     Returns:
-        For each its inverse, the same bits in all processes, and whether it was not positive definite, so that more
-        was added; the latter is known in the process that inverted it.
+        For each its inverse, and whether it was not positive definite, so that more was added; the same in all
+        processes, bit for bit.
     """
-    if rank_count() == 1 or not factors:
+    if rank_count() == 1:
         return damped_inverses(factors)
-    inverses = [np.empty_like(factor) for factor, _ in factors]
-    helped = [False] * len(factors)
     # Blocks, and diagonals whole.
-    pieces = [
-        (i, slice(None) if factor.ndim == 1 else slice(block, block + 1))
-        for i, (factor, _) in enumerate(factors)
-        for block in range(1 if factor.ndim == 1 else len(factor))
-    ]
-    arrays = [inverses[i][piece] for i, piece in pieces]
+    blocks = [[factor] if factor.ndim == 1 else np.split(factor, len(factor)) for factor, _ in factors]
+    given = [(block, damping) for own, (_, damping) in zip(blocks, factors, strict=True) for block in own]
+    # The last number says whether more damping was added.
+    results = [np.empty(block.size + 1, np.float32) for block, _ in given]
 
     def invert(own: Sequence[int]) -> None:
-        found = damped_inverses([(factors[i][0][piece], factors[i][1]) for i, piece in (pieces[k] for k in own)])
-        for k, (inverse, more) in zip(own, found, strict=True):
-            arrays[k][...] = inverse
-            helped[pieces[k][0]] |= more
+        for k, (inverse, more) in zip(own, damped_inverses([given[k] for k in own]), strict=True):
+            results[k][:-1] = inverse.reshape(-1)
+            results[k][-1] = more
 
-    divide_work(f"thor's inverses at step {step}", arrays, [_cost(array) for array in arrays], invert)
-    return list(zip(inverses, helped, strict=True))
+    divide_work(inverting(step), results, [_cost(block) for block, _ in given], invert)
+    following = iter(results)
+    found = [[next(following) for _ in own] for own in blocks]
+    return [
+        (np.concatenate([result[:-1] for result in own]).reshape(factor.shape), any(result[-1] for result in own))
+        for own, (factor, _) in zip(found, factors, strict=True)
+    ]
 
 
-def _cost(array: Any) -> float:
+def _cost(block: Any) -> float:
     """Multiplications that an inverse takes, but for a constant."""
-    return float(len(array) if array.ndim == 1 else array.shape[-1] ** 3)
+    return float(len(block) if block.ndim == 1 else block.shape[-1] ** 3)
