@@ -13,7 +13,8 @@ import mindspore
 from mindspore.communication import get_rank
 
 from tests.distributed.problems import digest, gradients, parameters
-from tinyms_core.distributed import GradientAverage, LostRankError, ShardedOptimizer, all_ranks, shard_state
+from tests.distributed.thor_ranks import here, part, replaced
+from tinyms_core.distributed import GradientAverage, LostRankError, ShardedOptimizer, all_ranks, arrays, shard_state
 
 STEPS = 20
 SAVED_EVERY = 5
@@ -102,6 +103,26 @@ def a_rank_is_killed_while_a_checkpoint_is_saved(folder: Path) -> Any:
     }
 
 
+def a_rank_is_killed_before_it_adds_its_factors(folder: Path) -> Any:
+    training = here().run(3)
+    gradients_of_all = training.average(training.gradient(*part(3, training.ranks, training.rank)))
+    before = digest(training.everything())
+
+    def kill(*arguments: Any) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with replaced(arrays, "start_sum", kill if get_rank() == 1 else arrays.start_sum):
+        seconds, said = _lost(lambda: training.optimizer(gradients_of_all))
+    later, refused = _lost(lambda: training.optimizer(gradients_of_all))
+    return {
+        "seconds": seconds,
+        "said": said,
+        "unchanged": digest(training.everything()) == before,
+        "later": later,
+        "refused": refused,
+    }
+
+
 def a_rank_is_late(folder: Path) -> Any:
     """One rank comes when the other waits no more; what it sent then must not be taken for anything later."""
     own, optimizer = build()
@@ -128,6 +149,7 @@ def a_rank_is_late(folder: Path) -> Any:
 
 CHECKS = {
     "late": (a_rank_is_late,),
+    "thor": (a_rank_is_killed_before_it_adds_its_factors,),
     "killed": (a_rank_is_killed_between_its_update_and_the_exchange,),
     "restarted": (training_goes_on_from_the_checkpoint, a_rank_is_killed_while_a_checkpoint_is_saved),
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 from mindspore.communication import get_rank
 
+from tests.distributed import shared_arrays, thor_ranks
 from tests.distributed.problems import arguments, digest, gradients, parameters
 from tests.distributed.two_ranks import (
     compare_with_undivided,
@@ -50,4 +51,6 @@ CHECKS = (
     divided_equals_undivided,
     checkpoints_are_whole,
     ranks_without_elements_take_part,
+    *shared_arrays.CHECKS,
+    *thor_ranks.OF_MORE,
 )

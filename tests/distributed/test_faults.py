@@ -55,6 +55,23 @@ def test_a_late_rank_is_an_error_in_both_and_nothing_is_exchanged_afterwards(tmp
         assert "a divided step was not begun" in gave["refused"]
 
 
+def test_a_rank_killed_at_a_refresh_of_thor_is_an_error_and_changes_nothing(tmp_path):
+    session = Session("faults:thor", 2, tmp_path, seconds=240, wait=WAIT, joined=False)
+    try:
+        (found,) = session.results(0)
+    finally:
+        session.close()
+    assert session.processes() == []
+    (check,) = found.values()
+    assert "failed" not in check, check["failed"]
+    gave = check["gave"]
+    assert gave["seconds"] < WAIT + LATER
+    assert gave["said"].startswith("rank 0 of 2: thor's average of factors at step 3 failed")
+    assert gave["unchanged"]
+    assert gave["later"] < WAIT / 2
+    assert "was not begun, because an earlier exchange failed" in gave["refused"]
+
+
 def test_a_rank_killed_in_a_step_is_an_error_within_the_time(sessions):
     gave = sessions["a_rank_is_killed_between_its_update_and_the_exchange"]
     assert gave["seconds"] < WAIT + LATER

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tinyms_core.distributed.plan import divide_elements, divide_tensors
+from tinyms_core.distributed.plan import balanced_owners, divide_elements, divide_tensors
 from tinyms_core.ranks.exchange import Range, within
 
 
@@ -36,6 +36,16 @@ def test_whole_tensors_go_to_who_has_least():
     assert [sum(stop for _, stop in each) for each in plan] == [6, 6]
     for index, size in enumerate((5, 3, 3, 1, 0)):
         assert sorted(each[index] for each in plan) == sorted([(0, 0), (0, size)])
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 8])
+def test_the_largest_share_is_near_the_best(ranks):
+    costs = [size**3 for size in (576, 64, 256, 64, 10, 1152, 576, 256, 128, 64)]
+    owners = balanced_owners(costs, ranks)
+    loads = [sum(cost for cost, owner in zip(costs, owners, strict=True) if owner == rank) for rank in range(ranks)]
+    # Whoever gives the costliest to who has least is at most a third above the best there is.
+    assert max(loads) <= 4 / 3 * max(sum(costs) / ranks, max(costs))
+    assert balanced_owners(costs, ranks) == owners
 
 
 def test_buckets_of_an_exchange_hold_every_byte_once():

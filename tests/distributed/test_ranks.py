@@ -8,7 +8,7 @@ import mindspore
 import pytest
 
 import tinyms_core
-from tests.distributed import four_ranks, two_ranks
+from tests.distributed import four_ranks, thor_ranks, two_ranks
 from tests.distributed.launch import Session
 from tests.distributed.problems import SHAPES, arguments, digest, gradients, parameters
 
@@ -34,6 +34,7 @@ def sessions(tmp_path_factory):
     """Results of two processes, then of four, with one folder; the second go on from what the first saved."""
     folder = tmp_path_factory.mktemp("ranks")
     alone = save_undivided(folder)
+    thor_ranks.save_alone(folder)
     found = {"alone": alone, "folder": folder}
     for module, ranks in (("two_ranks", 2), ("four_ranks", 4)):
         session = Session(module, ranks, folder, seconds=480)
@@ -106,6 +107,11 @@ def test_a_checkpoint_of_many_ranks_is_that_of_one(sessions, name, saved_by):
     for step in (5, 6):
         optimizer(gradients(own, step))
     assert digest(own) == sessions["alone"][name]
+
+
+def test_one_process_goes_on_from_what_four_saved_of_thor(sessions):
+    results(sessions, "four_ranks", "thor_goes_on_from_checkpoints")
+    thor_ranks.to_the_end(sessions["folder"], thor_ranks.go_on(sessions["folder"], 4, 1, 0))
 
 
 @pytest.mark.parametrize("module", ["two_ranks", "four_ranks"])

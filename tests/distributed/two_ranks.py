@@ -16,6 +16,7 @@ from mindspore import Tensor, amp, nn, ops
 from mindspore.communication import get_group_size, get_rank
 
 import tinyms_core
+from tests.distributed import shared_arrays, thor_ranks
 from tests.distributed.problems import (
     DTYPES,
     LAYERWISE,
@@ -367,4 +368,6 @@ CHECKS = (
     an_error_of_one_rank_is_one_of_all,
     rates_are_those_of_the_whole_parameters,
     checkpoints_are_whole,
+    *shared_arrays.CHECKS,
+    *thor_ranks.CHECKS,
 )

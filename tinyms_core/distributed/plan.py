@@ -39,6 +39,26 @@ def divide_elements(sizes: Sequence[int], widths: Sequence[int], units: Sequence
     return spans
 
 
+def balanced_owners(costs: Sequence[float], ranks: int) -> list[int]:
+    """Give each of some things to a process, such that the largest share is small.
+
+    The costliest goes first, each to the process that has least so far.
+
+    Arguments:
+        costs: of each thing, numbers >= 0.
+        ranks: the number of processes.
+
+    Returns:
+        For each thing the number of its process.
+    """
+    loads = [0.0] * ranks
+    owners = [0] * len(costs)
+    for index in sorted(range(len(costs)), key=lambda i: (-costs[i], i)):
+        owners[index] = loads.index(min(loads))
+        loads[owners[index]] += costs[index]
+    return owners
+
+
 def divide_tensors(sizes: Sequence[int], costs: Sequence[int], ranks: int) -> list[list[Span]]:
     """Divide tensors among processes, each whole, such that the largest share is small.
 
@@ -52,11 +72,7 @@ def divide_tensors(sizes: Sequence[int], costs: Sequence[int], ranks: int) -> li
     Returns:
         For each process the span of each tensor: all of it, or nothing.
     """
-    loads = [0] * ranks
-    owners = [0] * len(sizes)
-    for index in sorted(range(len(sizes)), key=lambda i: (-costs[i], i)):
-        owners[index] = loads.index(min(loads))
-        loads[owners[index]] += costs[index]
+    owners = balanced_owners(costs, ranks)
     return [
         [(0, size if owner == rank else 0) for size, owner in zip(sizes, owners, strict=True)] for rank in range(ranks)
     ]

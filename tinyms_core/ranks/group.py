@@ -67,7 +67,16 @@ _history = _History()
 
 
 def rank_count() -> int:
-    """The number of processes; 1 without communication."""
+    """The number of processes.
+
+    Returns:
+        How many train together; 1 without communication.
+
+    Example:
+        >>> from tinyms_core.distributed import rank_count
+        >>> rank_count()
+        1
+    """
     return int(get_group_size()) if GlobalComm.INITED else 1
 
 
@@ -168,7 +177,7 @@ def all_ranks(value: bool) -> bool:
     return _agreed("an agreement", value)
 
 
-def raise_together(what: str, error: BaseException | None) -> None:
+def raise_together(what: str, error: BaseException | None, same: str = "") -> None:
     """Raise in every process if one of them has an error; otherwise do nothing.
 
     Every process has to call it, as often as the others, so that all are at the same exchange afterwards, error or not.
@@ -176,16 +185,22 @@ def raise_together(what: str, error: BaseException | None) -> None:
     Arguments:
         what: what the processes are about to do together, the same in all, for the other processes' error.
         error: this process's error, or None.
+        same: what else has to be the same in all processes that have no error, such as sizes.
 
     Raises:
         BaseException: this process's error.
         LostRankError: another process has an error, and this one has none; or it did not take part in time.
+        ValueError: ``same`` differs between the processes.
+
+    Example:
+        >>> from tinyms_core.distributed import raise_together
+        >>> raise_together("a step of training", None)
     """
     if rank_count() == 1:
         agreed = error is None
     else:
         try:
-            agreed = _agreed(what, error is None)
+            agreed = _agreed(what, error is None, same)
         except LostRankError as lost:
             if error is None:
                 raise
@@ -211,10 +226,11 @@ def leave(what: str, error: BaseException) -> None:
         _history.lost(what, f"this process raised {type(error).__name__}: {error}")
 
 
-def _agreed(what: str, value: bool) -> bool:
+def _agreed(what: str, value: bool, same: str = "") -> bool:
     """Gather a number of each process, with what shows that all are at the same exchange."""
     # A sum of so few numbers goes another way in MindSpore, in which the first process succeeds where others fail.
-    own = np.array([_history.count % 2**32, zlib.crc32(what.encode()), int(value)], np.uint32)
+    numbers = [_history.count % 2**32, zlib.crc32(what.encode()), int(value), zlib.crc32(same.encode())]
+    own = np.array(numbers, np.uint32)
     found = start_gather(what, own).wait().view(np.uint32).reshape(rank_count(), -1)
     if (found[:, :2] != own[:2]).any():
         raise _history.lost(
@@ -222,7 +238,13 @@ def _agreed(what: str, value: bool) -> bool:
             f"the processes are out of step: they have begun {found[:, 0].tolist()} exchange(s) before, or are at "
             "different ones. All processes have to make the same calls in the same order",
         )
-    return bool(found[:, 2].all())
+    agreed = bool(found[:, 2].all())
+    if agreed and (found[:, 3] != own[3]).any():
+        raise ValueError(
+            f"rank {own_rank()} of {rank_count()}: {what} was refused, because the processes do not have the same; "
+            f"this one has {same if len(same) <= 200 else same[:197] + '...'}. Nothing was changed"
+        )
+    return agreed
 
 
 def _late(what: str) -> LostRankError:

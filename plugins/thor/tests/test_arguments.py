@@ -95,6 +95,26 @@ def test_nothing_is_built_around_it():
         tinyms_core.get_optimizer("lars")(optimizer)
 
 
+@pytest.mark.parametrize(
+    ("context", "message"),
+    [
+        ({"parallel_mode": "semi_auto_parallel"}, "the parallel mode is 'semi_auto_parallel'; 'stand_alone' and"),
+        ({"parallel_mode": "data_parallel"}, "set gradients_mean=True"),
+    ],
+)
+def test_parallel_modes_in_which_it_would_be_wrong_are_refused(context, message):
+    import mindspore
+
+    mindspore.set_auto_parallel_context(**context)
+    try:
+        with pytest.raises(ValueError, match=message):
+            build(nn.Dense(2, 2))
+        mindspore.set_auto_parallel_context(parallel_mode="data_parallel", gradients_mean=True)
+        assert build(nn.Dense(2, 2)).attached
+    finally:
+        mindspore.reset_auto_parallel_context()
+
+
 def test_parameters_are_no_network():
     with pytest.raises(TypeError, match=r"thor: 'net' must be a network"):
         tinyms_core.create_optimizer(

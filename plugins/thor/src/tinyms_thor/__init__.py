@@ -24,7 +24,7 @@ SPEC = OptimizerSpec(
         Hyperparameter("batch_size", 32, "[1, inf)", kind="int"),
         Hyperparameter("use_nesterov", False, kind="flag"),
         Hyperparameter("decay_filter", every_parameter, kind="any"),
-        Hyperparameter("split_indices", None, kind="any", inert="factors are of one process"),
+        Hyperparameter("split_indices", None, kind="any"),
         Hyperparameter("enable_clip_grad", False, kind="flag"),
         Hyperparameter("frequency", 100, "[2, inf)", kind="int"),
         Hyperparameter("trace_thresholds", None, kind="any"),

@@ -24,16 +24,26 @@ def checked_arguments(owner: str, net: Any, arguments: dict[str, Any]) -> None:
         raise TypeError(f"{owner}: 'net' must be a network, a Cell of mindspore.nn, got {_shown(net)}")
     if not net.trainable_params():
         raise ValueError(f"{owner}: the network {type(net).__name__} has no trainable parameters")
-    if mindspore.get_auto_parallel_context("parallel_mode") != "stand_alone":
-        raise ValueError(
-            f"{owner}: it runs in one process, and the parallel mode is "
-            f"{mindspore.get_auto_parallel_context('parallel_mode')!r}; each process would have a curvature of its own"
-        )
+    _check_parallel_mode(owner)
     _check_rate(owner, "learning_rate", arguments["learning_rate"])
     _check_rate(owner, "damping", arguments["damping"])
     _check_filter(owner, net, arguments["decay_filter"])
     _check_indices(owner, arguments["split_indices"])
     _check_thresholds(owner, arguments["trace_thresholds"])
+
+
+def _check_parallel_mode(owner: str) -> None:
+    mode = mindspore.get_auto_parallel_context("parallel_mode")
+    if mode not in ("stand_alone", "data_parallel"):
+        raise ValueError(
+            f"{owner}: every process has to have the whole network, and the parallel mode is {mode!r}; 'stand_alone' "
+            "and 'data_parallel' are right"
+        )
+    if mode == "data_parallel" and not mindspore.get_auto_parallel_context("gradients_mean"):
+        raise ValueError(
+            f"{owner}: gradients must be means over the processes, and the parallel mode is 'data_parallel' with "
+            "gradients_mean=False; set gradients_mean=True with mindspore.set_auto_parallel_context"
+        )
 
 
 def _check_rate(owner: str, name: str, value: Any) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from tinyms_thor.blocks import trace
-from tinyms_thor.inversion import damped_inverses
-from tinyms_thor.statistics import Kind, Sums
+from tinyms_thor.ranks import averaged, divided_inverses, inverting, told
+from tinyms_thor.statistics import Factors, Kind, Sums
 
 A_INVERSE, G_INVERSE, A, G, TRACES = "matrix_a_inv", "matrix_g_inv", "matrix_a", "matrix_g", "traces"
 
@@ -100,7 +100,7 @@ class Curvature:
         return kept
 
     def due(self, step: int) -> bool:
-        """Whether a 0-based step makes the inverses anew."""
+        """Whether a 0-based step makes the inverses anew, as far as is known in this process."""
         return not self._frozen and (step % self.options.frequency == 0 or self._waiting)
 
     def observe(self, inputs: Any, gradients: Any, step: int) -> None:
@@ -118,36 +118,49 @@ class Curvature:
         with self._lock:
             self._sums = sums if self._sums is None else self._sums.plus(sums)
 
-    def refresh(self, step: int, damping: float, kept: Mapping[str, Any]) -> Refresh | None:
-        """Make factors of what was seen before a step.
+    def follow(self, kept: Mapping[str, Any]) -> None:
+        """Be frozen where what is kept says so."""
+        self._frozen = TRACES in kept and bool(kept[TRACES][1])
+
+    def forget(self) -> None:
+        """Begin to see anew."""
+        with self._lock:
+            self._sums = None
+
+    def factors(self) -> Factors:
+        """The factors of what was seen, in memory of their own; of no samples where nothing was."""
+        with self._lock:
+            sums = self._sums
+        if sums is None:
+            return Factors(np.zeros(self.kind.inputs.shape, np.float32), np.zeros(self.kind.outputs.shape, np.float32))
+        return sums.factors(self.options.loss_scale)
+
+    def refresh(self, step: int, damping: float, factors: Factors, kept: Mapping[str, Any]) -> Refresh | None:
+        """Judge the factors of what was seen before a step that is due.
 
         Arguments:
             step: the number of steps that were done.
             damping: of this step.
+            factors: of this process, or the mean of several; they are changed no more.
             kept: what is kept now, by name.
 
         Returns:
             What is kept after the step, and what is to be inverted for it; None where nothing changes.
         """
-        self._frozen = TRACES in kept and bool(kept[TRACES][1])
-        if not self.due(step):
-            return None
-        with self._lock:
-            sums, self._sums = self._sums, None
-        if sums is None:
+        if factors.samples == 0:
             self._warn(
                 "unseen",
                 f"at step {step} no backward pass through the layer of {self.name!r} was seen, so its curvature stays "
                 "as it was; gradients must come from the network that thor was built from",
             )
             return None
-        if self._batch_told and sums.samples % self.options.batch_size:
+        if self._batch_told and factors.samples % self.options.batch_size:
             self._warn(
                 "batch",
-                f"'batch_size' is {self.options.batch_size}, and the layer of {self.name!r} saw {sums.samples} rows, "
-                "which is no multiple of it; layer normalizations are scaled by it",
+                f"'batch_size' is {self.options.batch_size}, and the layer of {self.name!r} saw "
+                f"{factors.samples} rows, which is no multiple of it; layer normalizations are scaled by it",
             )
-        a, g = sums.factors(self.options.loss_scale)
+        a, g = factors.a, factors.g
         self._waiting = not (np.isfinite(a).all() and np.isfinite(g).all())
         if self._waiting:
             self._warn(
@@ -169,7 +182,6 @@ class Curvature:
             new.update({A: a, G: g})
         if self.options.trace_thresholds is not None:
             wanted = self._judge(a, g, root, new[TRACES])
-            self._frozen = bool(new[TRACES][1])
             if not wanted:
                 return Refresh(new, damping, {})
         dampings = self._dampings(a, g, root)
@@ -218,29 +230,71 @@ class Curvature:
             warnings.warn(f"thor: {message}", RuntimeWarning, stacklevel=2)
 
 
-def refresh_all(
-    curvatures: Sequence[Curvature], step: int, damping: float, kept: Sequence[Mapping[str, Any]]
-) -> list[Mapping[str, Any]]:
-    """Refresh those layers of a network that are due; all their factors are inverted together.
+def due_layers(curvatures: Sequence[Curvature], step: int, kept: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Which layers of a network a step makes the inverses of anew: the same in all processes that train together.
 
     Arguments:
         curvatures: of the layers.
         step: the number of steps that were done.
-        damping: of this step.
         kept: what each layer keeps now, by name.
 
     Returns:
-        What each layer keeps after the step: the mapping that was given where nothing changes.
+        Indices of the layers.
     """
-    layers = zip(curvatures, kept, strict=True)
-    refreshes = [curvature.refresh(step, damping, own) for curvature, own in layers]
-    wanted = [(i, name) for i, refresh in enumerate(refreshes) if refresh for name in refresh.factors]
-    inverses = damped_inverses([refreshes[i].factors[name] for i, name in wanted]) if wanted else []
+    for curvature, own in zip(curvatures, kept, strict=True):
+        curvature.follow(own)
+    return [i for i, curvature in enumerate(curvatures) if curvature.due(step)]
+
+
+def refresh_all(
+    curvatures: Sequence[Curvature],
+    due: Sequence[int],
+    step: int,
+    damping: float,
+    kept: Sequence[Mapping[str, Any]],
+    groups: Sequence[int] | None = None,
+) -> list[Mapping[str, Any]]:
+    """Refresh layers of a network; all their factors are inverted together.
+
+    Where several processes train together, every process has to come here, with the same layers.
+
+    Arguments:
+        curvatures: of the layers.
+        due: indices of the layers that are refreshed.
+        step: the number of steps that were done.
+        damping: of this step.
+        kept: what each layer keeps now, by name.
+        groups: for each layer the number of the buffer in which its factors go between processes; None for few buffers.
+
+    Returns:
+        What each layer keeps after the step: the mapping that was given where nothing changes.
+
+    Raises:
+        LostRankError: another process has an error, or did not take part in time; nothing is kept that was not before.
+    """
+    after = list(kept)
+    if not due:
+        return after
+    seen = averaged(step, [curvatures[i].factors() for i in due], None if groups is None else [groups[i] for i in due])
+    with told(inverting(step)):
+        refreshes = {
+            i: refresh
+            for i, factors in zip(due, seen, strict=True)
+            if (refresh := curvatures[i].refresh(step, damping, factors, kept[i])) is not None
+        }
+    wanted = [(i, name) for i, refresh in refreshes.items() for name in refresh.factors]
+    inverses = divided_inverses(step, [refreshes[i].factors[name] for i, name in wanted])
     for (i, name), (inverse, helped) in zip(wanted, inverses, strict=True):
         refreshes[i].kept[name] = inverse
         if helped:
             curvatures[i].tell_of_more_damping(refreshes[i].damping)
-    return [own if refresh is None else refresh.kept for refresh, own in zip(refreshes, kept, strict=True)]
+    # Last, since an error in any process leaves what was seen as it was in all.
+    for i in due:
+        curvatures[i].forget()
+    for i, refresh in refreshes.items():
+        after[i] = refresh.kept
+        curvatures[i].follow(refresh.kept)
+    return after
 
 
 def normalized(gradient: Any, damping: float, options: Options) -> Any:

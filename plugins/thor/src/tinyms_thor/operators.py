@@ -11,9 +11,11 @@ from typing import Any
 import mindspore
 import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
+from mindspore.ops import constexpr
 
+from tinyms_core.distributed import rank_count
 from tinyms_thor import blas
-from tinyms_thor.curvature import Curvature, Options, damping_at, normalized, refresh_all
+from tinyms_thor.curvature import Curvature, Options, damping_at, due_layers, normalized, refresh_all
 
 _assign = ops.MultitypeFuncGraph("assign")
 
@@ -21,6 +23,21 @@ _assign = ops.MultitypeFuncGraph("assign")
 @_assign.register("Tensor", "Tensor")
 def _assign_one(held: Any, value: Any) -> Any:
     return ops.assign(held, value)
+
+
+@constexpr(check=False)
+def _one_process() -> bool:
+    """True, a constant of a graph.
+
+    Raises:
+        RuntimeError: there are several processes.
+    """
+    if rank_count() > 1:
+        raise RuntimeError(
+            f"thor: {rank_count()} processes train together, and what they exchange is no part of a graph; step in "
+            "PyNative and outside of compiled functions (gradients may be of one), or train in one process"
+        )
+    return True
 
 
 # Multiplications that one thread is done with before several have begun.
@@ -53,17 +70,27 @@ class Conditioner(nn.Cell):
         curved: the weights of layers with curvature.
         normalized: places of the parameters that belong to normalizations.
         options: of the optimizer.
+        groups: for each of the layers the number of the buffer in which its factors go between processes; None for
+            few buffers.
 
     Attributes:
         kept: what is kept from step to step, as Parameters that a checkpoint holds.
+        met: whether the last step that refreshes has come as far as to exchange something with other processes.
     """
 
     def __init__(
-        self, parameters: Sequence[Parameter], curved: Sequence[Curved], normalized: Sequence[int], options: Options
+        self,
+        parameters: Sequence[Parameter],
+        curved: Sequence[Curved],
+        normalized: Sequence[int],
+        options: Options,
+        groups: Sequence[int] | None = None,
     ) -> None:
         super().__init__(auto_prefix=False)
         self._curvatures = [entry.curvature for entry in curved]
         self._options = options
+        self._groups = groups
+        self.met = False
         self._small = sum(curvature.kind.work for curvature in self._curvatures) < _SMALL
         first = [entry.curvature.initial() for entry in curved]
         self._names = [tuple(values) for values in first]
@@ -114,15 +141,24 @@ class Conditioner(nn.Cell):
         self, gradients: Sequence[Any], kept: Sequence[Any], step: int, damping: float
     ) -> tuple[list[Any], list[Any]]:
         """What the chosen gradients become, and what is kept after the step: the given arrays where it stays."""
-        values = iter(kept)
-        layers = [{name: next(values) for name in names} for names in self._names]
-        after = refresh_all(self._curvatures, step, damping, layers)
+        layers = self._by_layer(kept)
+        due = due_layers(self._curvatures, step, layers)
+        self.met = bool(due)
+        after = refresh_all(self._curvatures, due, step, damping, layers, self._groups)
         own = self._first_normalized
         triples = zip(self._curvatures, gradients[:own], after, strict=True)
         with blas.one_thread() if self._small else contextlib.nullcontext():
             results = [curvature.preconditioned(gradient, held) for curvature, gradient, held in triples]
         results += [normalized(gradient, damping, self._options) for gradient in gradients[own:]]
         return results, [held[name] for held, names in zip(after, self._names, strict=True) for name in names]
+
+    def _by_layer(self, kept: Sequence[Any]) -> list[dict[str, Any]]:
+        values = iter(kept)
+        return [{name: next(values) for name in names} for names in self._names]
+
+    def due(self, step: int) -> bool:
+        """Whether a step makes inverses of any layer anew."""
+        return bool(due_layers(self._curvatures, step, self._by_layer([held.asnumpy() for held in self.kept])))
 
     def on_host(self, gradients: Sequence[Any], step: int, damping: Any) -> list[Any]:
         """The gradients that the rule sees, in PyNative; what is kept is written in place."""
@@ -139,7 +175,7 @@ class Conditioner(nn.Cell):
 
     # Without loops: MindSpore nests a call for each turn of each loop, and ends at a thousand.
     def construct(self, gradients: Any, step: Any, damping: Any) -> Any:
-        if self.idle:
+        if self.idle or not _one_process():
             return gradients
         results = self.compute(step, damping, *gradients, *self.kept)
         if len(self.kept) == 0:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import mindspore
 from mindspore import Parameter, Tensor, nn
 
 from tinyms_core import Optimizer
+from tinyms_core.distributed import rank_count
 from tinyms_thor import SPEC, every_parameter
 from tinyms_thor.arguments import checked_arguments
 from tinyms_thor.blocks import LARGEST, Blocks
@@ -18,6 +20,7 @@ from tinyms_thor.kernels import thor as thor_rule
 from tinyms_thor.layers import Layer, find_layers, find_normalized
 from tinyms_thor.memory import LayerMemory, memory_of
 from tinyms_thor.operators import Conditioner, Curved, as_values
+from tinyms_thor.ranks import averaging, layer_groups, told
 
 
 class Thor(Optimizer):
@@ -63,6 +66,7 @@ class Thor(Optimizer):
             [Curved(places[id(layer.weight)], layer.weight, self.curvatures[layer.name]) for layer in layers],
             [i for i, parameter in enumerate(self.parameters) if id(parameter) in normalized],
             options,
+            layer_groups(len(layers), arguments["split_indices"]),
         )
         # Last, since from here on the network is looked at.
         self._restore = [layer.place.attach(self.curvatures[layer.name], self.global_step) for layer in layers]
@@ -149,8 +153,19 @@ class Thor(Optimizer):
         return self.conditioner(gradients, self.global_step, self.damping)
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
-        self._require_attached()
-        return super().__call__(*arguments, **named)
+        with self._meeting():
+            self._require_attached()
+            return super().__call__(*arguments, **named)
+
+    def _meeting(self) -> AbstractContextManager[None]:
+        """What tells other processes of an error for which this one does not come to the exchange of a refresh."""
+        if rank_count() == 1:
+            return nullcontext()
+        step = int(self.global_step.asnumpy()[0])
+        if not self.conditioner.due(step):
+            return nullcontext()
+        self.conditioner.met = False
+        return told(averaging(step), until=lambda: self.conditioner.met)
 
     def _require_attached(self) -> None:
         if not self.attached and self.curvatures:
@@ -225,6 +240,9 @@ def thor(
     are preconditioned; the scale and shift of a LayerNorm are divided by their own diagonal; every other parameter
     takes its plain gradient. The loss must be a mean over the batch.
 
+    Where several processes train together, in PyNative, each has to be given the mean of their gradients. A and G are
+    then averaged over them too, at each refresh, and the inversions are divided among them; all get the same bits.
+
     The network stays what it is; its backward passes are looked at until ``detach()`` is called on the optimizer.
 
     Arguments:
@@ -234,10 +252,13 @@ def thor(
         momentum: :math:`\beta`, a float >= 0. It is held in a Parameter, so a checkpoint brings it along.
         weight_decay: L2 penalty added to the preconditioned gradient, float or int >= 0, or a Cell of the step.
         loss_scale: what the gradients are divided by, float or int > 0.
-        batch_size: samples in a batch, an int >= 1; LayerNorm reads it, all others count what they see.
+        batch_size: samples in a batch, of all processes together, an int >= 1; LayerNorm reads it, all others count
+            what they see.
         use_nesterov: whether the step looks ahead along the new momentum.
         decay_filter: called with each Parameter; returns whether weight decay applies to it.
-        split_indices: None or a list of ints; it changes nothing, since factors are those of one process.
+        split_indices: None or a list of ints that rise: where several processes train together, the factors of the
+            layers up to and with each index go between them in one buffer; those after the last in another. It
+            changes no result. None for as few buffers as hold 64 MiB each.
         enable_clip_grad: whether the norm of each tensor's gradient, with decay, is kept at 1 or below.
         frequency: steps from one refresh of the inverses to the next, an int >= 2.
         trace_thresholds: two floats, the second at most the first: a layer is refreshed where its factors' traces have
@@ -253,6 +274,8 @@ def thor(
         TypeError: an argument of a wrong type; ``learning_rate`` and ``damping`` must be Tensors.
         ValueError: an argument out of range, a network without trainable parameters, layers that share a weight, a
             network that another one looks at already.
+        RuntimeError: a step in a graph while several processes train together.
+        LostRankError: at a refresh another process raised an error, or did not take part in time; nothing is changed.
 
     Example:
         >>> import tinyms_core

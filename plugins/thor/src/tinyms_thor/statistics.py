@@ -11,6 +11,21 @@ from tinyms_thor.blocks import Blocks, Diagonal
 from tinyms_thor.patches import Window
 
 
+@dataclass(frozen=True)
+class Factors:
+    """Both factors of a layer, in memory of their own.
+
+    Arguments:
+        a: of its inputs.
+        g: of the gradients of its outputs, the loss scale taken out.
+        samples: of how many samples; 0 where nothing was seen.
+    """
+
+    a: Any
+    g: Any
+    samples: int = 0
+
+
 @dataclass
 class Sums:
     """Sums over the rows of one or more backward passes.
@@ -31,10 +46,10 @@ class Sums:
         """Both together, as if all rows had been in one pass."""
         return Sums(self.a + other.a, self.g + other.g, self.samples + other.samples, self.rows + other.rows)
 
-    def factors(self, loss_scale: float) -> tuple[Any, Any]:
+    def factors(self, loss_scale: float) -> Factors:
         """A and G, the loss scale taken out of G."""
         scale = float(self.samples) ** 2 / self.rows / loss_scale**2
-        return self.a * np.float32(1.0 / self.samples), self.g * np.float32(scale)
+        return Factors(self.a * np.float32(1.0 / self.samples), self.g * np.float32(scale), self.samples)
 
 
 class Kind(Protocol):
