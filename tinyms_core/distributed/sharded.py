@@ -42,7 +42,7 @@ _SHARED = (
     "dynamic_lr", "dynamic_weight_decay", "optim_filter", "use_parallel", "enable_tuple_broaden",
 )  # fmt: skip
 
-# What part of the state whole tensors may be less even than parts of them; then they need no exchange of sums.
+# What part of the state a process may have more than its share, with whole tensors, which need no exchange of sums.
 _UNEVEN = 0.01
 
 
@@ -374,8 +374,8 @@ def _plan(
         units = [lcm(length, CHUNK) if wraps else length for length in lengths]
         by_chunks = divide_elements(sizes, widths, units, ranks)
         by_tensors = divide_tensors(sizes, costs, ranks)
-        uneven = largest_share(by_tensors, widths) - largest_share(by_chunks, widths)
-        return by_chunks if uneven > sum(costs) * _UNEVEN else by_tensors
+        even = max(largest_share(by_chunks, widths), sum(costs) * (1 / ranks + _UNEVEN))
+        return by_tensors if largest_share(by_tensors, widths) <= even else by_chunks
     if specs:
         known = {name: value for name, value in arguments.items() if name in specs[-1].defaults}
         costs = [specs[-1].state_bytes(tuple(p.shape), k, **known) for p, k in zip(parameters, kinds, strict=True)]
