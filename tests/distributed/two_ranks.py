@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -406,6 +407,20 @@ def processes_that_are_not_alike_are_told(folder: Path) -> Any:
     return digest(own)
 
 
+def a_call_that_is_left_out_is_found_at_the_next_one(folder: Path) -> Any:
+    """The last check of a process, which takes part in no exchange afterwards."""
+    own = parameters()
+    average, sharded = GradientAverage(own), shard_state("adam", own, learning_rate=0.1)
+    means = average(gradients(own, 0, get_rank()))
+    before = digest(sharded.optimizer.get_parameters())
+    began = time.monotonic()
+    # Rank 1 leaves out the divided step, and is at its next average already.
+    refused(LostRankError, "the processes are out of step", lambda: (average if get_rank() else sharded)(means))
+    assert time.monotonic() - began < 10
+    assert digest(sharded.optimizer.get_parameters()) == before
+    refused(LostRankError, "was not begun, because an earlier exchange failed", lambda: all_ranks(True))
+
+
 def rates_are_those_of_the_whole_parameters(folder: Path) -> Any:
     own = parameters()
     sharded = shard_state("adam", [{"params": own[:1], "lr": 0.5}, {"params": own[1:]}], learning_rate=0.1)
@@ -454,4 +469,5 @@ CHECKS = (
     an_error_of_one_rank_is_one_of_all,
     rates_are_those_of_the_whole_parameters,
     checkpoints_are_whole,
+    a_call_that_is_left_out_is_found_at_the_next_one,
 )
