@@ -12,6 +12,7 @@ from tests.distributed.problems import arguments, digest, gradients, parameters
 from tests.distributed.two_ranks import (
     compare_with_undivided,
     gradients_are_averaged,
+    large_tensors_are_divided_between_chunks,
     one_overflow_skips_the_step_of_all,
 )
 from tinyms_core.distributed import shard_state
@@ -49,6 +50,7 @@ CHECKS = (
     gradients_are_averaged,
     one_overflow_skips_the_step_of_all,
     divided_equals_undivided,
+    large_tensors_are_divided_between_chunks,
     checkpoints_are_whole,
     ranks_without_elements_take_part,
     *shared_arrays.CHECKS,

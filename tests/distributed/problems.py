@@ -21,6 +21,8 @@ SHAPES = {
     "none": (0, 3),
     "last.weight": (10, 40),
 }
+# Tensors that can be parted between chunks, and small ones.
+LARGE = {"conv.weight": (4000, 37, 3, 3), "vector": (400_003,), "matrix": (300, 500), "norm.gamma": (40,)}
 DTYPES = (mindspore.float32, mindspore.float16, mindspore.bfloat16, mindspore.float64)
 # thor is built from a network, with statistics of layers.
 NAMES = tuple(sorted(set(tinyms_core.list_optimizers()) - {"thor"}))
@@ -36,7 +38,9 @@ def arguments(name: str) -> dict[str, Any]:
     return {**own, "weight_decay": 0.01}
 
 
-def parameters(prefix: str = "", seed: int = 0, dtypes: Iterable[Any] = (mindspore.float32,)) -> list[Parameter]:
+def parameters(
+    prefix: str = "", seed: int = 0, dtypes: Iterable[Any] = (mindspore.float32,), shapes: Any = SHAPES
+) -> list[Parameter]:
     """Parameters of all shapes, in each of the dtypes."""
     random = np.random.default_rng(seed)
     return [
@@ -44,7 +48,7 @@ def parameters(prefix: str = "", seed: int = 0, dtypes: Iterable[Any] = (mindspo
             Tensor(random.standard_normal(shape).astype(np.float32)).astype(dtype), name=f"{prefix}{dtype}.{name}"
         )
         for dtype in dtypes
-        for name, shape in SHAPES.items()
+        for name, shape in shapes.items()
     ]
 
 

@@ -53,7 +53,7 @@ def arrays_that_cannot_be_added_are_refused(folder: Path) -> Any:
     own = [np.ones(3, np.float64 if mine else np.float32)]
     refused_by_one(TypeError, "must be NumPy arrays of float32, got float64 at 0", lambda: sum_arrays("ones", own))
     own = [np.ones(3 + mine, np.float32)]
-    refused(ValueError, "the processes do not have the same", lambda: sum_arrays("ones", own))
+    refused(LostRankError, "the shapes are not the same in all processes", lambda: sum_arrays("ones", own))
     assert (own[0] == 1.0).all()
     refused(ValueError, "'groups' has 2 number(s) for 1 array(s)", lambda: sum_arrays("ones", own, groups=[0, 1]))
 
@@ -95,8 +95,8 @@ def work_that_fails_in_one_is_refused_in_all(folder: Path) -> Any:
     refused_by_one(TypeError, "must be contiguous NumPy arrays", lambda: divide_work("work", strided, [1], fail))
     costs = [1, 2] if get_rank() == 1 else [2, 1]
     refused(
-        ValueError,
-        "the processes do not have the same",
+        LostRankError,
+        "the shares are not the same in all processes",
         lambda: divide_work("work", own, costs, lambda indices: None),
     )
 

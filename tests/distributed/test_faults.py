@@ -35,6 +35,11 @@ def sessions(tmp_path_factory):
     return found
 
 
+def show(fault, seconds):
+    """Print how long a fault took to become an error of the others; pytest shows it with -rP."""
+    print(f"{fault}: {seconds:.2f} s, where processes wait {WAIT} s")
+
+
 def test_a_late_rank_is_an_error_in_both_and_nothing_is_exchanged_afterwards(tmp_path):
     session = Session("faults:late", 2, tmp_path, seconds=240, wait=WAIT, joined=False)
     try:
@@ -51,6 +56,7 @@ def test_a_late_rank_is_an_error_in_both_and_nothing_is_exchanged_afterwards(tmp
         assert "was not begun, because an earlier exchange failed" in gave["errors"][-1]
         assert gave["agreements"] == 0
         assert gave["seconds"] < WAIT + LATER
+        show(f"rank {rank}, of which one is late", gave["seconds"])
         assert gave["refused in"] < WAIT / 2
         assert "a divided step was not begun" in gave["refused"]
 
@@ -74,6 +80,7 @@ def test_a_rank_killed_at_a_refresh_of_thor_is_an_error_and_changes_nothing(tmp_
 
 def test_a_rank_killed_in_a_step_is_an_error_within_the_time(sessions):
     gave = sessions["a_rank_is_killed_between_its_update_and_the_exchange"]
+    show("a process is killed in the middle of a divided step", gave["seconds"])
     assert gave["seconds"] < WAIT + LATER
     assert "rank 0 of 2: the update of parameters failed" in gave["said"]
     assert f"within {WAIT} s" in gave["said"]
@@ -82,6 +89,7 @@ def test_a_rank_killed_in_a_step_is_an_error_within_the_time(sessions):
 
 def test_nothing_is_exchanged_after_a_failure(sessions):
     later = sessions["a_rank_is_killed_between_its_update_and_the_exchange"]["later"]
+    show("each later call", max(seconds for seconds, _ in later))
     # Without another wait for the process that is gone.
     assert max(seconds for seconds, _ in later) < WAIT / 2
     for what, (_, said) in zip(
@@ -100,6 +108,7 @@ def test_a_restart_reproduces_the_trajectory(sessions):
 
 def test_a_rank_killed_while_saving_leaves_the_old_checkpoint(sessions):
     gave = sessions["a_rank_is_killed_while_a_checkpoint_is_saved"]
+    show("a process is killed while a checkpoint is saved", gave["seconds"])
     assert gave["seconds"] < WAIT + LATER
     assert "saving a checkpoint failed" in gave["said"]
     assert (gave["unchanged"], gave["left"]) == (True, [])

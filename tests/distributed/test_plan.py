@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tinyms_core.distributed.plan import balanced_owners, divide_elements, divide_tensors
+from tinyms_core.distributed.plan import balanced_owners, divide_elements, divide_tensors, largest_share
 from tinyms_core.ranks.exchange import Range, within
 
 
@@ -29,6 +29,17 @@ def test_rows_are_not_parted():
     plan = divide_elements([90, 11], [4, 4], [9, 1], 4)
     assert all(start % 9 == stop % 9 == 0 for (start, stop), _ in plan)
     assert sum(stop - start for (start, stop), _ in plan) == 90
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4, 7])
+def test_parts_begin_and_end_where_a_chunk_does(ranks):
+    sizes, unit = [1000, 7, 40, 333], 16
+    plan = divide_elements(sizes, [4] * 4, [unit] * 4, ranks)
+    for index, size in enumerate(sizes):
+        spans = [each[index] for each in plan]
+        assert [element for start, stop in spans for element in range(start, stop)] == list(range(size))
+        assert all(edge % unit == 0 or edge == size for span in spans for edge in span)
+    assert largest_share(plan, [4] * 4) <= 4 * (sum(sizes) / ranks + unit)
 
 
 def test_whole_tensors_go_to_who_has_least():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import tinyms_core
 from tests.distributed import shared_arrays, thor_ranks
 from tests.distributed.problems import (
     DTYPES,
+    LARGE,
     LAYERWISE,
     NAMES,
     arguments,
@@ -244,6 +246,59 @@ def compare_with_undivided(names: Sequence[str]) -> dict[str, tuple[int, int]]:
     return sizes
 
 
+def large_tensors_are_divided_between_chunks(folder: Path) -> Any:
+    """Layer-wise optimizers whose sums over a tensor come from several processes: bit for bit, and 1/N + 1 %."""
+    hashes = {}
+    path = folder / f"large{get_group_size()}.safetensors"
+    # With two dtypes whole tensors are even among two processes, and among four they are not.
+    kinds = (mindspore.float32, mindspore.float64)[: get_group_size() // 2]
+    for name, dtypes, more in (
+        ("lamb", kinds, {}),
+        ("lars", DTYPES[1:2], {"around": "momentum", "momentum": 0.9}),
+        ("lars", DTYPES[:1], {"around": "lamb", "lars_filter": _is_large_matrix}),
+    ):
+        held = [parameters(shapes=LARGE, dtypes=dtypes, seed=seed) for seed in (0, 0, 1)]
+        builds = (tinyms_core.create_optimizer, shard_state, shard_state)
+        built = [
+            build(name, _centralized(own, name == "lamb"), learning_rate=0.01, weight_decay=0.01, **more)
+            for build, own in zip(builds, held, strict=True)
+        ]
+        undivided, sharded, again = built
+        assert sum(piece.is_part for piece in sharded.pieces) > 0
+        random = np.random.default_rng(2)
+        for step in range(2):
+            if step == 1:
+                sharded.save_checkpoint(path)
+                again.load_checkpoint(path)
+            grads = tuple(Tensor((random.random(p.shape, np.float32) - 0.4).astype(p.asnumpy().dtype)) for p in held[0])
+            for optimizer in built:
+                optimizer(grads)
+            compared = zip(*held[: 2 + step], strict=True)
+            differing = [each[0].name for each in compared if len({digest([p]) for p in each}) > 1]
+            assert not differing, (step, name, more, differing)
+        keeper = getattr(undivided, "optimizer", undivided)
+        total = sum(state.nbytes for row in keeper.states.values() for state in row)
+        assert sharded.state_bytes() <= total * (1 / get_group_size() + 0.01), (name, sharded.state_bytes(), total)
+        hashes[f"{name} {more}"] = digest(held[1])
+    hook = sharded.optimizer.register_forward_hook(lambda *_: None)
+    refused(RuntimeError, "remove the hooks", lambda: sharded(grads))
+    hook.remove()
+    sharded(grads)
+    return list(hashes.values())
+
+
+def _centralized(own: list[Any], wanted: bool) -> list[dict[str, Any]]:
+    """Groups in which convolutions are centralized, or not."""
+    convolutions = [held for held in own if "conv" in held.name]
+    others = [held for held in own if "conv" not in held.name]
+    return [{"params": convolutions, "grad_centralization": wanted}, {"params": others}, {"order_params": own}]
+
+
+def _is_large_matrix(held: Any) -> bool:
+    """What depends on the shape, which is another one of a part."""
+    return len(held.shape) > 1 and held.shape[0] in (300, 4000)
+
+
 def _groups(own: list[Any], name: str) -> list[dict[str, Any]]:
     """Groups with rates, decays and centralization of their own, and another order of the update."""
     rate = {} if name in ("adafactor", "ftrl") else {"lr": [0.02, 0.01, 0.005, 0.02, 0.01, 0.03]}
@@ -322,6 +377,51 @@ def an_error_of_one_rank_is_one_of_all(folder: Path) -> Any:
     return digest(own)
 
 
+def processes_that_are_not_alike_are_told(folder: Path) -> Any:
+    """A call that one process leaves out is found at the next that shows it; nothing is changed by what is refused."""
+    own = parameters()
+    average, optimizer = GradientAverage(own), tinyms_core.get_optimizer("adam")(own, learning_rate=0.1)
+    means = average(gradients(own, 0, get_rank()))
+    optimizer(means)
+    # The average is left out, and each takes its own gradients.
+    optimizer(gradients(own, 1, get_rank()))
+    before = digest(own)
+    said = "the average of gradients was refused, because the parameters are not the same in all processes"
+    refused(LostRankError, said, lambda: average(gradients(own, 2, get_rank())))
+    assert digest(own) == before
+    equalize_ranks(own)
+    average(gradients(own, 2, get_rank()))
+    halves = tuple(g.astype(mindspore.float16) for g in means)
+    said = "because the gradients' shapes and dtypes are not the same"
+    refused(LostRankError, said, lambda: average(halves if get_rank() else means))
+    two = [parameter("w", [1.0]), parameter("v", [1.0, 2.0])]
+    both = [GradientAverage([held]) for held in two]
+    refused(LostRankError, said, lambda: both[get_rank()]((tensor(two[get_rank()].asnumpy()),)))
+    sharded = shard_state("adam", own, learning_rate=0.1)
+    refused(LostRankError, "the gradients' dtypes are not", lambda: sharded(halves if get_rank() else means))
+    sharded.global_step.set_data(Tensor([get_rank()], mindspore.int32))
+    before = digest(sharded.optimizer.get_parameters())
+    refused(LostRankError, "the numbers of steps done are not the same", lambda: sharded(means))
+    assert digest(sharded.optimizer.get_parameters()) == before
+    sharded.global_step.set_data(Tensor([1], mindspore.int32))
+    sharded(means)
+    return digest(own)
+
+
+def a_call_that_is_left_out_is_found_at_the_next_one(folder: Path) -> Any:
+    """The last check of a process, which takes part in no exchange afterwards."""
+    own = parameters()
+    average, sharded = GradientAverage(own), shard_state("adam", own, learning_rate=0.1)
+    means = average(gradients(own, 0, get_rank()))
+    before = digest(sharded.optimizer.get_parameters())
+    began = time.monotonic()
+    # Rank 1 leaves out the divided step, and is at its next average already.
+    refused(LostRankError, "the processes are out of step", lambda: (average if get_rank() else sharded)(means))
+    assert time.monotonic() - began < 10
+    assert digest(sharded.optimizer.get_parameters()) == before
+    refused(LostRankError, "was not begun, because an earlier exchange failed", lambda: all_ranks(True))
+
+
 def rates_are_those_of_the_whole_parameters(folder: Path) -> Any:
     own = parameters()
     sharded = shard_state("adam", [{"params": own[:1], "lr": 0.5}, {"params": own[1:]}], learning_rate=0.1)
@@ -364,10 +464,13 @@ CHECKS = (
     parameters_are_broadcast_by_their_owners,
     parameters_are_broadcast_in_a_graph,
     divided_equals_undivided,
+    large_tensors_are_divided_between_chunks,
+    processes_that_are_not_alike_are_told,
     errors_leave_divided_state_as_it_was,
     an_error_of_one_rank_is_one_of_all,
     rates_are_those_of_the_whole_parameters,
     checkpoints_are_whole,
     *shared_arrays.CHECKS,
     *thor_ranks.CHECKS,
+    a_call_that_is_left_out_is_found_at_the_next_one,
 )

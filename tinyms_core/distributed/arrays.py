@@ -31,9 +31,9 @@ def sum_arrays(what: str, arrays: Sequence[Any], *, groups: Sequence[int] | None
 
     Raises:
         TypeError: something else than an array of float32.
-        ValueError: ``groups`` has not a number for each array, or the processes have other shapes or groups.
-        LostRankError: another process has an error, or did not take part in time; with the latter, some arrays may
-            have been added.
+        ValueError: ``groups`` has not a number for each array.
+        LostRankError: the processes have other shapes or groups, another process has an error, or did not take part in
+            time; with the latter, some arrays may have been added.
 
     Example:
         >>> import numpy as np
@@ -43,7 +43,8 @@ def sum_arrays(what: str, arrays: Sequence[Any], *, groups: Sequence[int] | None
         >>> counts.tolist()
         [3.0, 4.0]
     """
-    raise_together(what, _not_summed(arrays, groups), f"{_shapes(arrays)} in groups {groups}")
+    alike = {"the shapes": _shapes(arrays).encode(), "the groups": str(groups).encode()}
+    raise_together(what, _not_summed(arrays, groups), alike)
     if rank_count() == 1:
         return
     last: tuple[Pending, list[Any]] | None = None
@@ -81,8 +82,9 @@ def divide_work(
 
     Raises:
         TypeError: something else than a contiguous array.
-        ValueError: there is not a cost for each array, or the processes have other shapes or costs.
-        LostRankError: ``compute`` raised an error in another process, or one did not take part in time.
+        ValueError: there is not a cost for each array.
+        LostRankError: the processes have other shapes or costs, ``compute`` raised an error in another process, or one
+            did not take part in time.
         BaseException: what ``compute`` raised in this process.
 
     Example:
@@ -108,7 +110,7 @@ def divide_work(
         except BaseException as error:
             # The others wait; they learn of it before it goes its way.
             failure = error
-    raise_together(what, failure, f"{_shapes(arrays)} of processes {owners}")
+    raise_together(what, failure, {"the shapes": _shapes(arrays).encode(), "the shares": str(owners).encode()})
     if rank_count() > 1:
         ranges = [
             [Range(i, 0, array.nbytes) for i, array in enumerate(arrays) if owners[i] == rank]

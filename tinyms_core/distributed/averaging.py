@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import mindspore
 import numpy as np
 from mindspore import Parameter, Tensor
 
-from tinyms_core.optimizer.addresses import wait_for_queued_work
+from tinyms_core.optimizer.addresses import addresses_of, wait_for_queued_work
 from tinyms_core.optimizer.dtypes import dtype_name
 from tinyms_core.ranks.group import Pending, raise_together, rank_count, start_gather, start_sum
 from tinyms_core.ranks.memory import BUCKET_BYTES
@@ -30,6 +31,10 @@ class GradientAverage:
     had itself. An infinity or a NaN of one process is in the mean of all: where steps that overflow are left out,
     look for it in the mean, and every process leaves out the same steps.
 
+    All processes have to have the same parameters, as they do who began with `equalize_ranks` and took the same steps.
+    Each call compares the first element of each, so that a process that has left out an average, or a step, does not
+    go its own way unnoticed.
+
     It is for PyNative. In graph mode use `mindspore.nn.DistributedGradReducer`, or `mindspore.Model` in data-parallel
     mode; both give the same mean.
 
@@ -44,7 +49,8 @@ class GradientAverage:
     Raises:
         TypeError: a gradient is sparse, or no Tensor of floating-point numbers.
         ValueError: another number of gradients or another shape than the parameters'; ``bucket_bytes`` is not > 0.
-        LostRankError: another process was given gradients that it refuses, or did not take part in time.
+        LostRankError: another process was given gradients that it refuses, or of other shapes or dtypes, or has other
+            parameters; or it did not take part in time.
 
     Example:
         >>> from tinyms_core.distributed import GradientAverage
@@ -62,10 +68,10 @@ class GradientAverage:
 
     def __call__(self, gradients: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """The mean over the processes."""
-        raise_together("the average of gradients", self._error(gradients))
+        error = self._error(gradients)
+        raise_together("the average of gradients", error, {} if error is not None else self._alike(gradients))
         if rank_count() == 1:
             return tuple(gradients)
-        wait_for_queued_work()
         means: list[Any] = [None] * len(gradients)
         last: _Bucket | None = None
         for members, kind in self._buckets(gradients):
@@ -95,6 +101,18 @@ class GradientAverage:
                 found[-1][0].append(index)
                 space -= gradient.size * width
         return found
+
+    def _alike(self, gradients: Sequence[Tensor]) -> dict[str, bytes]:
+        """What has to be the same in all processes: a mean is of gradients at the same place."""
+        if rank_count() == 1:
+            return {}
+        kinds = "; ".join(f"{gradient.dtype} {tuple(gradient.shape)}" for gradient in gradients)
+        wait_for_queued_work()
+        # Of each parameter the first element, since processes that have gone different ways differ in most elements.
+        held = [parameter for parameter in self._parameters if parameter.size]
+        places = zip(addresses_of(held).tolist(), held, strict=True)
+        numbers = b"".join(ctypes.string_at(address, parameter.itemsize) for address, parameter in places)
+        return {"the gradients' shapes and dtypes": kinds.encode(), "the parameters": numbers}
 
     def _error(self, gradients: Any) -> BaseException | None:
         try:

@@ -36,10 +36,12 @@ class Piece:
         size = stop - self._start
         self.is_whole = size == parameter.size
         self.is_part = 0 < size < parameter.size
-        rest = tuple(parameter.shape[1:]) if rows else ()
-        self.shape = (size // max(prod(rest), 1), *rest)
+        # The number of dimensions stays, which optimizers choose by.
+        self.shape = (*(1,) * (parameter.ndim - 1), size)
+        if rows:
+            self.shape = (size // max(prod(parameter.shape[1:]), 1), *parameter.shape[1:])
         if not size:
-            # The number of dimensions stays, which optimizers choose by; no row or column is left that needs state.
+            # No row or column is left that needs state.
             self.shape = (0,) * max(parameter.ndim, 1)
         self.parameter: Parameter = parameter if self.is_whole else self._make()
         self._empty: dict[Any, Tensor] = {}

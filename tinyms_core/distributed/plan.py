@@ -17,7 +17,7 @@ def divide_elements(sizes: Sequence[int], widths: Sequence[int], units: Sequence
     Arguments:
         sizes: elements of each tensor.
         widths: bytes of an element's state, for each tensor.
-        units: for each tensor how many elements must not be parted, >= 1, a divisor of its size.
+        units: for each tensor how many elements must not be parted, counted from its beginning, >= 1.
         ranks: the number of processes.
 
     Returns:
@@ -28,11 +28,8 @@ def divide_elements(sizes: Sequence[int], widths: Sequence[int], units: Sequence
     spans: list[list[Span]] = [[] for _ in range(ranks)]
     before = 0
     for size, width, unit in zip(sizes, widths, units, strict=True):
-        step = width * unit
-        cuts = [
-            min(max(round((goal - before) / step) if step else 0, 0), size // unit if unit else 0) for goal in goals
-        ]
-        edges = [0, *(cut * unit for cut in cuts[1:-1]), size]
+        cuts = [max(round((goal - before) / (width * unit)), 0) for goal in goals]
+        edges = [0, *(min(cut * unit, size) for cut in cuts[1:-1]), size]
         for own, start, stop in zip(spans, edges, edges[1:], strict=False):
             own.append((start, stop))
         before += size * width
@@ -76,3 +73,15 @@ def divide_tensors(sizes: Sequence[int], costs: Sequence[int], ranks: int) -> li
     return [
         [(0, size if owner == rank else 0) for size, owner in zip(sizes, owners, strict=True)] for rank in range(ranks)
     ]
+
+
+def largest_share(plan: Sequence[Sequence[Span]], widths: Sequence[int]) -> int:
+    """The bytes of the process that has most.
+
+    Arguments:
+        plan: for each process the span of each tensor.
+        widths: bytes of an element's state, for each tensor.
+    """
+    return max(
+        sum((stop - start) * width for (start, stop), width in zip(spans, widths, strict=True)) for spans in plan
+    )

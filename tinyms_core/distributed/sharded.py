@@ -6,27 +6,33 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
-from math import prod
+from math import lcm, prod
 from typing import Any
 
-from mindspore import Parameter, ParameterTuple, nn
+import numpy as np
+from mindspore import Parameter, ParameterTuple, context, nn
 
 from tinyms_core.distributed import checkpoint
 from tinyms_core.distributed.pieces import Piece, foreign_memory, replaced
-from tinyms_core.distributed.plan import Span, divide_elements, divide_tensors
+from tinyms_core.distributed.plan import Span, divide_elements, divide_tensors, largest_share
+from tinyms_core.distributed.sums import DividedSums
+from tinyms_core.kernels.batch import CHUNK, chunk_lengths
 from tinyms_core.kernels.cpu import compute_type
+from tinyms_core.kernels.rule import Rule
 from tinyms_core.kernels.storage import WIDTHS
 from tinyms_core.optimizer.addresses import addresses_of, wait_for_queued_work
 from tinyms_core.optimizer.base import Optimizer
 from tinyms_core.optimizer.create import create_optimizer
 from tinyms_core.optimizer.dtypes import dtype_name
 from tinyms_core.optimizer.groups import Setting, make_grouping
+from tinyms_core.optimizer.kernel_choice import HOST_DEVICES
 from tinyms_core.optimizer.modes import in_graph_mode
 from tinyms_core.optimizer.step import check_gradients
 from tinyms_core.optimizer.wrapping import WrappingOptimizer
 from tinyms_core.ranks.exchange import Exchange, Range
 from tinyms_core.ranks.group import leave, own_rank, raise_together, rank_count
 from tinyms_core.registry import api
+from tinyms_core.registry.probe import resolve
 from tinyms_core.registry.specs import OptimizerSpec
 from tinyms_core.registry.validation import describe
 
@@ -35,6 +41,9 @@ _SHARED = (
     "global_step", "learning_rate", "loss_scale", "reciprocal_scale", "need_scale", "is_group", "is_group_lr",
     "dynamic_lr", "dynamic_weight_decay", "optim_filter", "use_parallel", "enable_tuple_broaden",
 )  # fmt: skip
+
+# What part of the state a process may have more than its share, with whole tensors, which need no exchange of sums.
+_UNEVEN = 0.01
 
 
 def shard_state(
@@ -48,8 +57,13 @@ def shard_state(
 
     An optimizer that treats each element by itself is divided by elements, tensors being parted where a share ends;
     its results are those of the undivided optimizer, bit for bit. Tensors of a group with ``grad_centralization`` are
-    parted between rows only. A layer-wise optimizer, such as Lamb, is divided by whole tensors, the largest first;
-    its shares are as even as the tensors allow.
+    parted between rows only.
+
+    A layer-wise optimizer that is stated as a rule, such as Lamb, or LARS around Momentum, is divided by whole tensors
+    where that is even within 1 % of the state, and otherwise by chunks of 16,384 elements, or of as many whole rows.
+    While it steps, the processes exchange the sums of all chunks, and each adds them up in the same order, so that its
+    results are those of the undivided optimizer too, bit for bit. One whose update is written out for whole tensors,
+    such as AdaFactor and Muon, is divided by whole tensors, the largest first, as evenly as they allow.
 
     Arguments:
         optimizer: the name of an optimizer, as for `create_optimizer`, or a class. All processes give the same.
@@ -100,12 +114,16 @@ def shard_state(
     # Groups are checked against the whole parameters, so that errors are about what the user gave.
     options = {name: _as_given for spec in specs for name in spec.capabilities.group_options}
     grouping = make_grouping(owner, params, 0.0, 0.0, _never, options)
-    plan = _plan(grouping.settings, _divisible(cls, specs), specs[-1] if specs else None, arguments)
+    plan = _plan(grouping.settings, cls, specs, arguments)
     pieces = [
         Piece(setting.parameter, span, setting.centralize)
         for setting, span in zip(grouping.settings, plan[own_rank()], strict=True)
     ]
-    built = inner(replaced(grouping.source, {id(piece.whole): piece.parameter for piece in pieces}))
+    wholes = {id(piece.parameter): piece.whole for piece in pieces}
+    built = inner(
+        replaced(grouping.source, {id(piece.whole): piece.parameter for piece in pieces}),
+        **_asked_of_wholes(specs, arguments, wholes),
+    )
     return ShardedOptimizer(built, pieces, plan)
 
 
@@ -153,6 +171,14 @@ class ShardedOptimizer(nn.Optimizer):  # type: ignore[misc]
         self._lock = threading.Lock()
         self.pieces = tuple(pieces)
         self.plan = tuple(tuple(spans) for spans in plan)
+        sums = DividedSums(self._shapes, self.plan, own_rank())
+        keeper = self._keeper
+        coupled = optimizer is not keeper or (keeper.spec is not None and keeper.spec.capabilities.layerwise)
+        self._divides_sums = coupled and sums.parts_tensors
+        if self._divides_sums:
+            # What takes the steps of a wrapped optimizer is another face of it.
+            for face in (keeper, optimizer.view) if optimizer is not keeper else (keeper,):
+                face.divided_sums = sums
         self._foreign = foreign_memory(pieces)
         for index, piece in enumerate(pieces):
             piece.rename([row[index] for row in self._keeper.states.values()])
@@ -215,7 +241,8 @@ class ShardedOptimizer(nn.Optimizer):  # type: ignore[misc]
                 "mindspore.set_context(mode=mindspore.PYNATIVE_MODE), or build the optimizer without shard_state"
             )
         with self._lock:
-            raise_together("a divided step", self._error(gradients))
+            error, alike = self._error(gradients)
+            raise_together("a divided step", error, alike)
             try:
                 result = self.optimizer(tuple(p.of(g) for p, g in zip(self.pieces, gradients, strict=True)))
                 self._gather()
@@ -230,18 +257,24 @@ class ShardedOptimizer(nn.Optimizer):  # type: ignore[misc]
             "an optimizer with divided state works in PyNative and not in a compiled function; call it outside of it"
         )
 
-    def _error(self, gradients: Any) -> BaseException | None:
-        """What is wrong with a step, before anything is changed."""
+    def _error(self, gradients: Any) -> tuple[BaseException | None, dict[str, bytes]]:
+        """What is wrong with a step, before anything is changed; or what has to be the same in all processes."""
         checked: Any = self
         keeper = self._keeper
         try:
-            check_gradients(checked, gradients, self._shapes)
-            if keeper.rate_limit and int(keeper.global_step.asnumpy()[0]) >= keeper.rate_limit:
+            kinds = check_gradients(checked, gradients, self._shapes)
+            step = int(keeper.global_step.asnumpy()[0])
+            if keeper.rate_limit and step >= keeper.rate_limit:
                 raise ValueError(keeper.rate_limit_message)
+            if self._divides_sums and self.optimizer._hooked():
+                raise RuntimeError(
+                    f"{self.name}: with hooks a step is made of operators, which cannot add up what other processes "
+                    "have of a tensor; remove the hooks of the optimizer that shard_state has built"
+                )
             self.follow()
         except BaseException as error:
-            return error
-        return None
+            return error, {}
+        return None, {"the numbers of steps done": str(step).encode(), "the gradients' dtypes": str(kinds).encode()}
 
     def follow(self) -> None:
         """Bring the pieces to where the parameters' memory is now."""
@@ -253,6 +286,8 @@ class ShardedOptimizer(nn.Optimizer):  # type: ignore[misc]
             keeper = self._keeper
             keeper.built_addresses.update(zip(map(id, moved), addresses_of(moved).tolist(), strict=True))
             keeper._host_ready = False
+            if self.optimizer is not keeper:
+                self.optimizer._host_target = ""
 
     def _gather(self) -> None:
         if rank_count() == 1:
@@ -306,25 +341,50 @@ def _never(parameter: Parameter) -> bool:
     return False
 
 
-def _divisible(cls: type, specs: Sequence[OptimizerSpec]) -> bool:
-    """Whether an optimizer treats each element by itself."""
-    coupled = not specs or any(s.capabilities.layerwise or s.capabilities.wraps_optimizer for s in specs)
-    return not coupled and getattr(cls, "rule", None) is not None
+def _asked_of_wholes(
+    specs: Sequence[OptimizerSpec], arguments: Mapping[str, Any], wholes: Mapping[int, Parameter]
+) -> dict[str, Any]:
+    """What a wrapping optimizer asks of its parameters, asked of the whole ones: they have the shapes."""
+
+    def of_wholes(function: Any) -> Any:
+        return lambda parameter: function(wholes.get(id(parameter), parameter))
+
+    declared = {h.name: h for spec in specs if spec.capabilities.wraps_optimizer for h in spec.hyperparameters}
+    values = {name: arguments.get(name, h.default) for name, h in declared.items() if h.kind == "any"}
+    return {name: of_wholes(value) for name, value in values.items() if callable(value)}
 
 
 def _plan(
-    settings: Sequence[Setting], divisible: bool, spec: OptimizerSpec | None, arguments: Mapping[str, Any]
+    settings: Sequence[Setting], cls: type, specs: Sequence[OptimizerSpec], arguments: Mapping[str, Any]
 ) -> list[list[Span]]:
     parameters = [setting.parameter for setting in settings]
     sizes = [int(parameter.size) for parameter in parameters]
     kinds = [dtype_name(parameter.dtype) or "float32" for parameter in parameters]
+    widths = [WIDTHS[compute_type(kind)] for kind in kinds]
+    rows = [max(prod(s.parameter.shape[1:]), 1) if s.centralize else 0 for s in settings]
     ranks = rank_count()
-    if divisible:
-        widths = [WIDTHS[compute_type(kind)] for kind in kinds]
-        units = [max(prod(s.parameter.shape[1:]), 1) if s.centralize else 1 for s in settings]
-        return divide_elements(sizes, widths, units, ranks)
-    costs = sizes
-    if spec is not None:
-        known = {name: value for name, value in arguments.items() if name in spec.defaults}
-        costs = [spec.state_bytes(tuple(p.shape), k, **known) for p, k in zip(parameters, kinds, strict=True)]
+    by_rule = bool(specs) and getattr(cls, "rule", None) is not None
+    wraps = any(spec.capabilities.wraps_optimizer for spec in specs)
+    if by_rule and not wraps and not specs[-1].capabilities.layerwise:
+        return divide_elements(sizes, widths, [max(row, 1) for row in rows], ranks)
+    costs = [size * width for size, width in zip(sizes, widths, strict=True)]
+    if by_rule and _sums_by_chunks(specs[-1]):
+        # Factors are of chunks without rows; all sums are to be had from whole chunks.
+        lengths = chunk_lengths(np.array(rows, dtype=np.int64)).tolist()
+        units = [lcm(length, CHUNK) if wraps else length for length in lengths]
+        by_chunks = divide_elements(sizes, widths, units, ranks)
+        by_tensors = divide_tensors(sizes, costs, ranks)
+        even = max(largest_share(by_chunks, widths), sum(costs) * (1 / ranks + _UNEVEN))
+        return by_tensors if largest_share(by_tensors, widths) <= even else by_chunks
+    if specs:
+        known = {name: value for name, value in arguments.items() if name in specs[-1].defaults}
+        costs = [specs[-1].state_bytes(tuple(p.shape), k, **known) for p, k in zip(parameters, kinds, strict=True)]
     return divide_tensors(sizes, costs, ranks)
+
+
+def _sums_by_chunks(spec: OptimizerSpec) -> bool:
+    """Whether an optimizer's sums over tensors are those of a kernel that is derived from a rule."""
+    if context.get_context("device_target") not in HOST_DEVICES:
+        return False
+    kernels = [status.spec for status in api.kernels_for(spec.name, "CPU") if status.available]
+    return all(isinstance(resolve(kernel.implementation), Rule) for kernel in kernels)

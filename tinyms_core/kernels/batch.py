@@ -8,7 +8,7 @@ cache.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -28,6 +28,25 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Wholes:
+    """The tensors that a batch's tensors are parts of, whose other parts are elsewhere.
+
+    Parts begin and end where a chunk of the whole does, so that sums over a whole are those of its chunks, in their
+    order, whoever has computed them.
+
+    Attributes:
+        sizes: elements of each whole tensor.
+        tensor_chunks: where each whole tensor's chunks begin, with the number of chunks at the end.
+        gather: takes a row of numbers for each reduction, with one number for each chunk of the batch, and gives the
+            same rows with one for each chunk of the wholes.
+    """
+
+    sizes: Integers
+    tensor_chunks: Integers
+    gather: Callable[[Floats], Floats]
+
+
+@dataclass(frozen=True)
 class Batch:
     """What a kernel has to know of its tensors that does not change from step to step.
 
@@ -37,6 +56,7 @@ class Batch:
         chunk_tensor, chunk_first, chunk_last: each chunk's tensor and its range of elements.
         tensor_chunks: where each tensor's chunks begin, with the number of chunks at the end.
         shapes: each tensor's shape, where it was given; rules do not need it.
+        wholes: what the tensors are parts of; None where each is whole.
     """
 
     sizes: Integers
@@ -46,6 +66,7 @@ class Batch:
     chunk_last: Integers
     tensor_chunks: Integers
     shapes: tuple[tuple[int, ...], ...] = ()
+    wholes: Wholes | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy's arrays lie elsewhere.
@@ -68,6 +89,20 @@ class Batch:
         return len(self.chunk_tensor)
 
 
+def chunk_lengths(rows: Integers, chunk: int = CHUNK) -> Integers:
+    """Say how many elements a chunk of each tensor has.
+
+    Arguments:
+        rows: row length of each tensor whose gradient is centralized, 0 for the others.
+        chunk: elements of a chunk; rows are never cut.
+
+    Returns:
+        The lengths; a tensor's last chunk may be shorter.
+    """
+    whole_rows = rows * np.maximum(1, chunk // np.maximum(1, rows))
+    return np.where(rows > 0, whole_rows, chunk)
+
+
 def make_batch(
     sizes: Sequence[int] | Integers,
     rows: Sequence[int] | Integers | None = None,
@@ -87,8 +122,7 @@ def make_batch(
     """
     lengths = np.asarray(sizes, dtype=np.int64)
     row_lengths = np.zeros_like(lengths) if rows is None else np.asarray(rows, dtype=np.int64)
-    whole_rows = row_lengths * np.maximum(1, chunk // np.maximum(1, row_lengths))
-    steps = np.where(row_lengths > 0, whole_rows, chunk)
+    steps = chunk_lengths(row_lengths, chunk)
     counts = -(-lengths // steps)
     tensor_chunks = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
     tensor = np.repeat(np.arange(len(lengths), dtype=np.int64), counts)

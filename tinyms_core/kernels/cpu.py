@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinyms_core.kernels.batch import BATCH_FRAME, PARALLEL_ELEMENTS, Batch, Floats, Integers
+from tinyms_core.kernels.batch import BATCH_FRAME, PARALLEL_ELEMENTS, Batch, Floats, Integers, Wholes
 from tinyms_core.kernels.generated import load_generated
 from tinyms_core.kernels.math import REDUCTIONS
 from tinyms_core.kernels.printing import print_combine, print_cpu
@@ -141,13 +141,14 @@ class _Call:
         program = kernel.program
         count = len(batch.sizes)
         self.tensor_scalars: Floats = np.empty((count, len(program.tensor_slots)))
+        self._partials: Floats = np.empty((len(program.reductions), batch.chunks))
         # Compiled code takes the arrays as they lie, whatever they are.
         self._arrays = (
             _fitting(addresses, np.int64, len(program.tensors), count),
             _fitting(groups, np.int64, count),
             _fitting(scalars, np.float64, len(scalars), len(PREPROCESSING) + len(program.slots)),
             self.tensor_scalars,
-            np.empty((len(program.reductions), batch.chunks)),
+            self._partials,
         )
         self._kernel = kernel
         self._batch = batch
@@ -157,7 +158,22 @@ class _Call:
     def __call__(self, stages: int | None = None) -> None:
         batch = self._batch
         threads = thread_count() if batch.elements >= PARALLEL_ELEMENTS else 1
-        self._kernel.passes(self._where, 0, batch.chunks, threads, stages)
+        if batch.wholes is None:
+            self._kernel.passes(self._where, 0, batch.chunks, threads, stages)
+        else:
+            self._run_parts(batch.wholes, threads, self._kernel.program.stages if stages is None else stages)
+
+    def _run_parts(self, wholes: Wholes, threads: int, stages: int) -> None:
+        """Do the first ``stages`` passes over parts of tensors, putting together sums of all chunks of the wholes."""
+        passes, frame = self._kernel.passes, self._frame.copy()
+        for stage in range(stages):
+            passes.alone(stage, self._where, 0, self._batch.chunks, threads)
+            if stage < passes.joins:
+                sums = wholes.gather(self._partials)
+                own = {"tensor_chunks": wholes.tensor_chunks, "sizes": wholes.sizes, "partials": sums}
+                frame[[FRAME.index(name) for name in own]] = frame_of(*own.values())
+                frame[FRAME.index("chunks")] = sums.shape[1]
+                passes.join(frame.ctypes.data)
 
 
 def bound_call(kernel: Any, batch: Batch, addresses: Integers, groups: Integers, scalars: Floats) -> Callable[[], None]:

@@ -45,7 +45,8 @@ class Passes:
         self._passes = [_PASS(function.address) for function in passes]
         self._between = _BETWEEN(between.address) if between is not None else _BETWEEN()
         self._addresses = (ctypes.c_void_p * len(passes))(*(function.address for function in passes))
-        self._joins = len(passes) - 1 if between is not None else 0
+        #: How many passes have something after them that puts together what the chunks have left.
+        self.joins = len(passes) - 1 if between is not None else 0
 
     def __call__(self, frame: int, first: int, last: int, threads: int, stages: int | None = None) -> None:
         """Do passes over a range of chunks, each when the one before is done.
@@ -57,7 +58,7 @@ class Passes:
             stages: how many of the passes are done, all unless given.
         """
         stages = len(self._passes) if stages is None else stages
-        joins = min(stages, self._joins)
+        joins = min(stages, self.joins)
         run = None if _withheld.get() else _library()
         if run is not None:
             run(self._addresses, stages, self._between, joins, frame, first, last, threads)
@@ -66,6 +67,20 @@ class Passes:
             run_ranges(lambda begin, end: function(first + begin, first + end, frame), last - first, threads)  # noqa: B023
             if stage < joins:
                 self._between(frame)
+
+    def alone(self, stage: int, frame: int, first: int, last: int, threads: int) -> None:
+        """Do one of the passes and nothing after it; other arguments are those of a call."""
+        function = self._passes[stage]
+        run = None if _withheld.get() else _library()
+        if run is not None:
+            only = (ctypes.c_void_p * 1)(self._addresses[stage])
+            run(only, 1, self._between, 0, frame, first, last, threads)
+            return
+        run_ranges(lambda begin, end: function(first + begin, first + end, frame), last - first, threads)
+
+    def join(self, frame: int) -> None:
+        """Put together what the chunks have left after a pass that was done alone; the frame may be another one."""
+        self._between(frame)
 
 
 def frame_of(*arrays: npt.NDArray[Any]) -> Integers:

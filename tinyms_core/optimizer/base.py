@@ -103,6 +103,8 @@ class Optimizer(GradientMethods, RateMethods, Offloading, TracedStep, nn.Optimiz
     update: ClassVar[Update | None] = None
     #: What a step returns: a tuple of True for each parameter, one Tensor True, or the parameters.
     returns: ClassVar[str] = "each"
+    # Where the parameters are parts of larger ones: what makes sums over them those of the wholes.
+    divided_sums: Any = None
 
     def __init__(
         self,

@@ -66,6 +66,7 @@ class HostFactors:
         self._hyperparameters = hyperparameters
         self._scale = optimizer.loss_scale if optimizer.scales_gradient else 1.0
         self._chosen = chosen
+        self._optimizer = optimizer
         self._sizes = [parameter.size for parameter in optimizer.parameters]
         self._kinds = [dtype_name(parameter.dtype) or "float32" for parameter in optimizer.parameters]
         self._group_of: list[int]
@@ -135,6 +136,9 @@ class HostFactors:
         chosen = [members[place] for place in places]
         groups = np.array([self._group_of[index] for index in chosen], dtype=np.int64)
         batch = make_batch([self._sizes[index] for index in chosen])
+        sums = self._optimizer.divided_sums
+        if sums is not None:
+            batch = sums.batch(batch, chosen, [False] * len(chosen))
         kernel = CpuKernel(self._factor.program, self._kinds[chosen[0]], gradient)
         return _Layout(np.array(places, dtype=np.int64), groups, batch, kernel)
 

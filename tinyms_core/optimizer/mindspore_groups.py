@@ -61,6 +61,8 @@ class MindsporeGroups:
         optimizer: the optimizer.
     """
 
+    divided_sums: Any = None
+
     def __init__(self, optimizer: nn.Optimizer) -> None:
         self._optimizer = optimizer
         self.loss_scale = float(optimizer.loss_scale)

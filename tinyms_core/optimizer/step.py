@@ -254,6 +254,8 @@ class HostStep:
             [_row_length(setting) for setting in settings],
             shapes=[tuple(setting.parameter.shape) for setting in settings],
         )
+        if self._optimizer.divided_sums is not None:
+            batch = self._optimizer.divided_sums.batch(batch, members, [setting.centralize for setting in settings])
         return _Bucket(kernel, batch, members, self._table(kernel, program, members), *self._shape)
 
     def _table(self, kernel: Any, program: Program | Plan, members: list[int]) -> ScalarTable:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,12 @@ from tinyms_core.registry.errors import TinymsOptimError
 # What the environment variable below is where it is not set, as MindSpore has it.
 _DEFAULT_SECONDS = "30"
 _TIMEOUT = "MS_CPU_COMM_OP_TIMEOUT"
+# What a process can be asked to have alike with the others in one agreement: agreements are of one size.
+_MOST_ALIKE = 2
 
 
 class LostRankError(TinymsOptimError, RuntimeError):
-    """Another process did not take part in an exchange, or raised an error: it has ended, failed, or is far behind."""
+    """Another process did not take part in an exchange, or raised an error: it has ended, failed, or is elsewhere."""
 
 
 class _History:
@@ -174,45 +176,48 @@ def all_ranks(value: bool) -> bool:
     """
     if rank_count() == 1:
         return bool(value)
-    return _agreed("an agreement", value)
+    return bool(_agreed("an agreement", value, {})[0].all())
 
 
-def raise_together(what: str, error: BaseException | None, same: str = "") -> None:
-    """Raise in every process if one of them has an error; otherwise do nothing.
+def raise_together(what: str, error: BaseException | None, alike: Mapping[str, bytes] | None = None) -> None:
+    """Raise in every process if one of them has an error, or if they are not alike; otherwise do nothing.
 
     Every process has to call it, as often as the others, so that all are at the same exchange afterwards, error or not.
 
     Arguments:
         what: what the processes are about to do together, the same in all, for the other processes' error.
         error: this process's error, or None.
-        same: what else has to be the same in all processes that have no error, such as sizes.
+        alike: at most two things that have to be the same in all processes, by what they are; the same ones in all.
 
     Raises:
         BaseException: this process's error.
-        LostRankError: another process has an error, and this one has none; or it did not take part in time.
-        ValueError: ``same`` differs between the processes.
+        LostRankError: another process has an error, and this one has none; the processes are not alike; or another one
+            did not take part in time.
 
     Example:
         >>> from tinyms_core.distributed import raise_together
         >>> raise_together("a step of training", None)
     """
+    alike = alike or {}
     if rank_count() == 1:
-        agreed = error is None
-    else:
-        try:
-            agreed = _agreed(what, error is None, same)
-        except LostRankError as lost:
-            if error is None:
-                raise
-            # What went wrong here explains more than that others were not there.
-            raise error from lost
+        if error is not None:
+            raise error
+        return
+    try:
+        fine, *same = _agreed(what, error is None, alike)
+    except LostRankError as lost:
+        if error is None:
+            raise
+        # What went wrong here explains more than that others were not there.
+        raise error from lost
     if error is not None:
         raise error
-    if not agreed:
-        raise LostRankError(
-            f"rank {own_rank()} of {rank_count()}: {what} was refused, because another process raised an error; see "
-            "there. Nothing was changed"
-        )
+    refused = f"rank {own_rank()} of {rank_count()}: {what} was refused, because"
+    if not fine.all():
+        raise LostRankError(f"{refused} another process raised an error; see there. Nothing was changed")
+    for name, found in zip(alike, same, strict=False):
+        if (found != found[0]).any():
+            raise LostRankError(f"{refused} {name} are not the same in all processes. Nothing was changed")
 
 
 def leave(what: str, error: BaseException) -> None:
@@ -226,11 +231,16 @@ def leave(what: str, error: BaseException) -> None:
         _history.lost(what, f"this process raised {type(error).__name__}: {error}")
 
 
-def _agreed(what: str, value: bool, same: str = "") -> bool:
-    """Gather a number of each process, with what shows that all are at the same exchange."""
+def _agreed(what: str, value: bool, alike: Mapping[str, bytes]) -> Any:
+    """Gather some numbers of each process, with what shows that all are at the same exchange.
+
+    Returns:
+        An array with a row for the value, and one for each thing that is to be alike, with a column for each process.
+    """
     # A sum of so few numbers goes another way in MindSpore, in which the first process succeeds where others fail.
-    numbers = [_history.count % 2**32, zlib.crc32(what.encode()), int(value), zlib.crc32(same.encode())]
-    own = np.array(numbers, np.uint32)
+    numbers = [zlib.crc32(content) for content in alike.values()]
+    numbers += [0] * (_MOST_ALIKE - len(numbers))
+    own = np.array([_history.count % 2**32, zlib.crc32(what.encode()), int(value), *numbers], np.uint32)
     found = start_gather(what, own).wait().view(np.uint32).reshape(rank_count(), -1)
     if (found[:, :2] != own[:2]).any():
         raise _history.lost(
@@ -238,13 +248,7 @@ def _agreed(what: str, value: bool, same: str = "") -> bool:
             f"the processes are out of step: they have begun {found[:, 0].tolist()} exchange(s) before, or are at "
             "different ones. All processes have to make the same calls in the same order",
         )
-    agreed = bool(found[:, 2].all())
-    if agreed and (found[:, 3] != own[3]).any():
-        raise ValueError(
-            f"rank {own_rank()} of {rank_count()}: {what} was refused, because the processes do not have the same; "
-            f"this one has {same if len(same) <= 200 else same[:197] + '...'}. Nothing was changed"
-        )
-    return agreed
+    return found[:, 2:].T
 
 
 def _late(what: str) -> LostRankError:
