@@ -67,6 +67,17 @@ class Numbers:
         self.frame = self._frame.ctypes.data
 
 
+def status_of_a_child(passes: Passes) -> int:
+    """Run passes in a forked child; 0 where they did what they should."""
+    child = os.fork()
+    if child == 0:
+        numbers = Numbers(1000)
+        passes(numbers.frame, 0, 1000, 4)
+        os._exit(0 if (numbers.seen == 1).all() else 1)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3, 16])
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 1000, 100_000])
 def test_every_chunk_is_done_once(module, way, count, threads):
@@ -120,13 +131,7 @@ def test_several_threads_may_run_passes_at_once(module, way):
 def test_a_forked_child_has_threads_of_its_own(module, way):
     passes, before = Passes([module.count]), Numbers(1000)
     passes(before.frame, 0, 1000, 4)
-    child = os.fork()
-    if child == 0:
-        numbers = Numbers(1000)
-        passes(numbers.frame, 0, 1000, 4)
-        os._exit(0 if (numbers.seen == 1).all() else 1)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
+    assert status_of_a_child(passes) == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -144,13 +149,7 @@ def test_a_fork_while_passes_run_harms_neither(module, way):
     busy.start()
     try:
         for _ in range(5):
-            child = os.fork()
-            if child == 0:
-                numbers = Numbers(1000)
-                passes(numbers.frame, 0, 1000, 3)
-                os._exit(0 if (numbers.seen == 1).all() else 1)
-            _, status = os.waitpid(child, 0)
-            assert os.waitstatus_to_exitcode(status) == 0
+            assert status_of_a_child(passes) == 0
     finally:
         ended.set()
         busy.join()
@@ -176,7 +175,7 @@ def test_without_a_compiler_python_runs_the_passes(module, monkeypatch, tmp_path
     monkeypatch.setenv("TINYMS_OPTIM_CACHE", str(tmp_path))
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)
-    runner._library.cache_clear()
+    runner.LIBRARY.forget()
     try:
         assert runner.unavailable() == "there is no C compiler: cc, gcc, clang not found"
         numbers = Numbers(100)
@@ -185,4 +184,4 @@ def test_without_a_compiler_python_runs_the_passes(module, monkeypatch, tmp_path
         monkeypatch.setenv("TINYMS_OPTIM_RUNNER", "0")
         assert runner.unavailable() == "TINYMS_OPTIM_RUNNER is 0"
     finally:
-        runner._library.cache_clear()
+        runner.LIBRARY.forget()

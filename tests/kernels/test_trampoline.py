@@ -22,9 +22,9 @@ TELL = "from tinyms_core.kernels import trampoline; print(trampoline.unavailable
 def anew(monkeypatch, tmp_path):
     """A process that knows no library yet, with an empty cache."""
     monkeypatch.setenv("TINYMS_OPTIM_CACHE", str(tmp_path))
-    trampoline.library.cache_clear()
+    trampoline.LIBRARY.forget()
     yield tmp_path
-    trampoline.library.cache_clear()
+    trampoline.LIBRARY.forget()
 
 
 def call(who: int, tensors: list[np.ndarray], dtypes: list[bytes]) -> int:
@@ -93,7 +93,7 @@ def test_an_unsuited_system_is_a_reason(anew, monkeypatch):
 def test_it_is_compiled_once(anew):
     first = trampoline.library()
     written = first.stat().st_mtime_ns
-    trampoline.library.cache_clear()
+    trampoline.LIBRARY.forget()
     assert trampoline.library() == first
     assert first.stat().st_mtime_ns == written
 

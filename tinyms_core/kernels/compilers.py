@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
+import ctypes
 import hashlib
 import os
 import shutil
@@ -9,9 +12,10 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tinyms_core.kernels.generated import cache_directory
 
@@ -49,6 +53,75 @@ def find_compiler(language: tuple[str, str, Sequence[str]]) -> list[str]:
         if shutil.which(command[0]):
             return command
     raise LibraryError(f"there is no {name} compiler: {asked[0] if asked else ', '.join(commands)} not found")
+
+
+class CLibrary:
+    """A shared library of one C file, compiled where the cache has none, and loaded at first use.
+
+    Arguments:
+        source: the file.
+        switch: the environment variable that, set to 0, does without it.
+        prepare: called with the library when it is loaded; returns what `found` gives.
+    """
+
+    def __init__(self, source: Path, switch: str, prepare: Callable[[ctypes.CDLL], Any]) -> None:
+        self._source = source
+        self._switch = switch
+        self._prepare = prepare
+        self._withheld = contextvars.ContextVar(f"{source.stem} is withheld", default=False)
+        self._lock = threading.Lock()
+        self.forget()
+
+    def forget(self) -> None:
+        """Be as in a process that has not looked for it."""
+        self._loaded: tuple[Path, Any] | None = None
+        self._looked = False
+
+    def load(self) -> tuple[Path, Any]:
+        """Its file, and what was prepared.
+
+        Raises:
+            LibraryError: there is no C compiler, or it fails, or the system loads no such library.
+        """
+        with self._lock:
+            if self._loaded is None:
+                path = compiled_library(self._source)
+                try:
+                    library = ctypes.CDLL(str(path))
+                except OSError as error:
+                    raise LibraryError(f"the compiled library {str(path)!r} cannot be loaded: {error}") from error
+                self._loaded = path, self._prepare(library)
+            return self._loaded
+
+    def found(self) -> Any:
+        """What was prepared, looked for once; None where there is no library."""
+        if self._withheld.get():
+            return None
+        if not self._looked:
+            self.unavailable()
+            self._looked = True
+        return None if self._loaded is None else self._loaded[1]
+
+    def unavailable(self) -> str:
+        """Why there is no library; empty where there is one."""
+        if os.environ.get(self._switch) == "0":
+            return f"{self._switch} is 0"
+        if self._withheld.get():
+            return "it is withheld"
+        try:
+            self.load()
+        except (LibraryError, OSError) as error:
+            return str(error)
+        return ""
+
+    @contextlib.contextmanager
+    def withheld(self) -> Iterator[None]:
+        """Do without it inside the ``with`` block, as on a machine without a C compiler."""
+        token = self._withheld.set(True)
+        try:
+            yield
+        finally:
+            self._withheld.reset(token)
 
 
 def compiled_library(source: Path) -> Path:

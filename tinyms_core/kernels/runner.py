@@ -7,12 +7,8 @@ array of integers, addresses mostly, of which kernels and the makers of frames k
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import ctypes
-import functools
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyms_core.kernels.batch import Integers
-from tinyms_core.kernels.compilers import LibraryError, compiled_library
+from tinyms_core.kernels.compilers import CLibrary
 from tinyms_core.kernels.threads import run_ranges
 
 SWITCH: Final = "TINYMS_OPTIM_RUNNER"
@@ -28,7 +24,6 @@ SWITCH: Final = "TINYMS_OPTIM_RUNNER"
 
 _PASS: Final = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
 _BETWEEN: Final = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-_withheld = contextvars.ContextVar("withheld", default=False)
 
 
 class Passes:
@@ -59,7 +54,7 @@ class Passes:
         """
         stages = len(self._passes) if stages is None else stages
         joins = min(stages, self.joins)
-        run = None if _withheld.get() else _library()
+        run = LIBRARY.found()
         if run is not None:
             run(self._addresses, stages, self._between, joins, frame, first, last, threads)
             return
@@ -71,7 +66,7 @@ class Passes:
     def alone(self, stage: int, frame: int, first: int, last: int, threads: int) -> None:
         """Do one of the passes and nothing after it; other arguments are those of a call."""
         function = self._passes[stage]
-        run = None if _withheld.get() else _library()
+        run = LIBRARY.found()
         if run is not None:
             only = (ctypes.c_void_p * 1)(self._addresses[stage])
             run(only, 1, self._between, 0, frame, first, last, threads)
@@ -88,47 +83,15 @@ def frame_of(*arrays: npt.NDArray[Any]) -> Integers:
     return np.array([array.ctypes.data for array in arrays], dtype=np.int64)
 
 
-@contextlib.contextmanager
-def withheld() -> Iterator[None]:
-    """Do without the library inside the ``with`` block, as on a machine without a C compiler."""
-    token = _withheld.set(True)
-    try:
-        yield
-    finally:
-        _withheld.reset(token)
-
-
-def unavailable() -> str:
-    """Why there is no library; empty where there is one."""
-    if _withheld.get():
-        return "it is withheld"
-    try:
-        _loaded()
-    except (LibraryError, OSError) as error:
-        return str(error)
-    return ""
-
-
-@functools.cache
-def _library() -> Any:
-    """The library's function; None where there is none."""
-    try:
-        return _loaded()
-    except (LibraryError, OSError):
-        return None
-
-
-def _loaded() -> Any:
-    if os.environ.get(SWITCH) == "0":
-        raise LibraryError(f"{SWITCH} is 0")
-    path = compiled_library(Path(__file__).with_suffix(".c"))
-    try:
-        function = ctypes.CDLL(str(path)).tinyms_run
-    except OSError as error:
-        raise LibraryError(f"the compiled library {str(path)!r} cannot be loaded: {error}") from error
+def _prepared(library: ctypes.CDLL) -> Any:
+    function = library.tinyms_run
     function.restype = None
     function.argtypes = (
         ctypes.c_void_p, ctypes.c_int64, _BETWEEN, ctypes.c_int64,
         ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64,
     )  # fmt: skip
     return function
+
+
+LIBRARY: Final = CLibrary(Path(__file__).with_suffix(".c"), SWITCH, _prepared)
+withheld, unavailable = LIBRARY.withheld, LIBRARY.unavailable

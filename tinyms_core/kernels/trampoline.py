@@ -7,23 +7,18 @@ graph. Only addresses cross over: nothing is copied, however large the tensors a
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import ctypes
-import functools
 import itertools
-import os
-import threading
 import traceback
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from tinyms_core.kernels.batch import Integers
-from tinyms_core.kernels.compilers import LibraryError, compiled_library
+from tinyms_core.kernels.compilers import CLibrary
 from tinyms_core.kernels.cpu import STORAGE_TYPES
 
 FUNCTION: Final = "tinyms_step"
@@ -41,8 +36,6 @@ Step = Callable[[Integers, bytes], None]
 
 _steps: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 _numbers = itertools.count(1)
-_lock = threading.Lock()
-_withheld = contextvars.ContextVar("withheld", default=False)
 _forgotten: Final = 2
 _failed: Final = 3
 
@@ -62,49 +55,6 @@ def register(step: Step) -> int:
     return number
 
 
-@functools.cache
-def library() -> Path:
-    """The shared library, compiled where the cache has none.
-
-    Returns:
-        Its file; the callback of this process is registered with it.
-
-    Raises:
-        LibraryError: there is no C compiler, or it fails, or the system loads no such library.
-    """
-    with _lock:
-        path = compiled_library(Path(__file__).with_suffix(".c"))
-        try:
-            loaded = ctypes.CDLL(str(path))
-        except OSError as error:
-            raise LibraryError(f"the compiled library {str(path)!r} cannot be loaded: {error}") from error
-        loaded.tinyms_register(_callback)
-    return path
-
-
-@contextlib.contextmanager
-def withheld() -> Iterator[None]:
-    """Do without the library inside the ``with`` block, as on a machine without a C compiler."""
-    token = _withheld.set(True)
-    try:
-        yield
-    finally:
-        _withheld.reset(token)
-
-
-def unavailable() -> str:
-    """Why there is no library; empty where there is one."""
-    if os.environ.get(SWITCH) == "0":
-        return f"{SWITCH} is 0"
-    if _withheld.get():
-        return "it is withheld"
-    try:
-        library()
-    except (LibraryError, OSError) as error:
-        return str(error)
-    return ""
-
-
 def _call(who: int, count: int, addresses: int, kinds: Any) -> int:
     step = _steps.get(who)
     if step is None:
@@ -120,3 +70,20 @@ def _call(who: int, count: int, addresses: int, kinds: Any) -> int:
 
 # Lives as long as the process: the library calls it.
 _callback = _CALLEE(_call)
+
+
+def _register(library: ctypes.CDLL) -> None:
+    library.tinyms_register(_callback)
+
+
+LIBRARY: Final = CLibrary(Path(__file__).with_suffix(".c"), SWITCH, _register)
+withheld, unavailable = LIBRARY.withheld, LIBRARY.unavailable
+
+
+def library() -> Path:
+    """The shared library's file; the callback of this process is registered with it.
+
+    Raises:
+        LibraryError: there is no C compiler, or it fails, or the system loads no such library.
+    """
+    return LIBRARY.load()[0]

@@ -186,17 +186,31 @@ class ScheduledRate(nn.Cell):
         Raises:
             ValueError: the schedule's value is negative or not finite.
         """
-        result = self.schedule(Tensor([step], mindspore.int32))
-        value = float(result.asnumpy().reshape(())) if isinstance(result, Tensor) else float(result)
-        if not (math.isfinite(value) and value >= 0.0):
-            raise ValueError(
-                f"learning_rate: {type(self.schedule).__name__} gave {value!r} at step {step}; "
-                "a rate must be finite and >= 0"
-            )
-        return value
+        return value_at("learning_rate", self.schedule, "rate", step)
 
     def construct(self, global_step: Any, wide: bool) -> Any:
         return ops.cast(self.schedule(global_step), mindspore.float32).reshape(())
+
+
+def value_at(argument: str, cell: nn.Cell, what: str, step: int) -> float:
+    """What a user's Cell gives for a 0-based step, as a number on the host.
+
+    Arguments:
+        argument: the argument's name, for errors.
+        cell: the Cell.
+        what: what it gives, for errors.
+        step: the step.
+
+    Raises:
+        ValueError: the number is negative or not finite.
+    """
+    result = cell(Tensor([step], mindspore.int32))
+    value = float(result.asnumpy().reshape(())) if isinstance(result, Tensor) else float(result)
+    if not (math.isfinite(value) and value >= 0.0):
+        raise ValueError(
+            f"{argument}: {type(cell).__name__} gave {value!r} at step {step}; a {what} must be finite and >= 0"
+        )
+    return value
 
 
 Rate = FixedRate | ListedRate | ScheduledRate

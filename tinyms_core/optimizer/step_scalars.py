@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import mindspore
 import numpy as np
-from mindspore import Tensor, nn
+from mindspore import nn
 
 from tinyms_core.kernels.batch import Floats, Integers
 from tinyms_core.kernels.cpu import PREPROCESSING, CpuKernel, compute_type
@@ -19,6 +17,7 @@ from tinyms_core.kernels.rule import SUPPLIED_SCALARS
 from tinyms_core.kernels.update import Plan
 from tinyms_core.optimizer.addresses import element_of
 from tinyms_core.optimizer.groups import Options
+from tinyms_core.optimizer.rates import value_at
 
 if TYPE_CHECKING:
     from tinyms_core.optimizer.base import Optimizer
@@ -61,14 +60,7 @@ class ScalarGroup:
             return 0.0
         if not isinstance(self.decay, nn.Cell):
             return self.decay
-        result = self.decay(Tensor([step], mindspore.int32))
-        value = float(result.asnumpy().reshape(())) if isinstance(result, Tensor) else float(result)
-        if not (math.isfinite(value) and value >= 0.0):
-            raise ValueError(
-                f"weight_decay: {type(self.decay).__name__} gave {value!r} at step {step}; a decay must be finite and "
-                ">= 0. Nothing was changed"
-            )
-        return value
+        return value_at("weight_decay", self.decay, "decay", step)
 
 
 @dataclass(frozen=True)

@@ -119,29 +119,31 @@ Py_ssize_t count_of(PyObject *const *arguments, Py_ssize_t given, Py_ssize_t wan
   return -1;
 }
 
-// addresses(tensors, found): writes where they are; whether all of them have memory.
-PyObject *addresses(PyObject *, PyObject *const *arguments, Py_ssize_t given) {
+// Goes through tensors with the numbers of an array beside them, as long as they have memory and `take` wants more.
+template <typename Take>
+PyObject *each_address(PyObject *const *arguments, Py_ssize_t given, Take take) {
   const Py_ssize_t count = count_of(arguments, given, 2);
-  Array found;
-  if (count < 0 || !found.open(arguments[1], count)) return nullptr;
+  Array numbers;
+  if (count < 0 || !numbers.open(arguments[1], count)) return nullptr;
   for (Py_ssize_t i = 0; i < count; i++) {
     const Item tensor(arguments[0], i);
-    if (!tensor || !address_of(*tensor, found.numbers() + i)) Py_RETURN_FALSE;
+    int64_t address = 0;
+    if (!tensor || !address_of(*tensor, &address) || !take(numbers.numbers() + i, address)) Py_RETURN_FALSE;
   }
   Py_RETURN_TRUE;
 }
 
+// addresses(tensors, found): writes where they are; whether all of them have memory.
+PyObject *addresses(PyObject *, PyObject *const *arguments, Py_ssize_t given) {
+  return each_address(arguments, given, [](int64_t *found, int64_t address) {
+    *found = address;
+    return true;
+  });
+}
+
 // unmoved(tensors, known): whether all of them are where they were.
 PyObject *unmoved(PyObject *, PyObject *const *arguments, Py_ssize_t given) {
-  const Py_ssize_t count = count_of(arguments, given, 2);
-  Array known;
-  if (count < 0 || !known.open(arguments[1], count)) return nullptr;
-  for (Py_ssize_t i = 0; i < count; i++) {
-    const Item tensor(arguments[0], i);
-    int64_t address = 0;
-    if (!tensor || !address_of(*tensor, &address) || address != known.numbers()[i]) Py_RETURN_FALSE;
-  }
-  Py_RETURN_TRUE;
+  return each_address(arguments, given, [](const int64_t *known, int64_t address) { return *known == address; });
 }
 
 // dense(tensors, shapes, found): writes where they are, and returns their kinds; None where one is no contiguous tensor
