@@ -7,6 +7,7 @@ import pickle
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,6 +76,15 @@ def test_results_and_their_order_are_those_of_one_process(started: list[Any]) ->
 def test_another_process_knows_what_is_expected(started: list[Any]) -> None:
     results = _in_another_process(SignDescent.spec, {"group_rate-*-float32": "a reason"}, 3)
     assert [result.status for result in results] == ["unexpected_pass", "passed", "passed"]
+
+
+def test_another_process_starts_where_the_path_hides_the_standard_library(
+    started: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.joinpath("queue.py").write_text("raise RuntimeError('imported')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    results = _in_another_process(SignDescent.spec, {}, 3)
+    assert {result.status for result in results} == {"passed"}
 
 
 def test_a_case_that_ends_the_process_fails_and_the_others_come_back(started: list[Any]) -> None:

@@ -13,6 +13,7 @@ import queue
 import signal
 import subprocess
 import sys
+import sysconfig
 import threading
 import warnings
 from collections import deque
@@ -41,6 +42,16 @@ _BEGIN: Final = (
 )
 
 Indices = tuple[int, ...]
+
+
+def _search_path() -> list[str]:
+    """This process's path, the standard library first.
+
+    What MindSpore's mixed precision puts before it has a ``math`` of its own, which no new interpreter starts with.
+    """
+    library = sysconfig.get_path("platstdlib")
+    standard = {sysconfig.get_path("stdlib"), library, os.path.join(library, "lib-dynload")}
+    return sorted(sys.path, key=lambda folder: folder not in standard)
 
 
 def usual_jobs(cases: Sequence[Case]) -> int:
@@ -226,7 +237,7 @@ class _Helper:
             environment.setdefault(variable, str(threads))
         # In a session of its own Ctrl-C reaches this process alone, which ends the other one.
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _BEGIN, json.dumps(sys.path)],
+            [sys.executable, "-c", _BEGIN, json.dumps(_search_path())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
