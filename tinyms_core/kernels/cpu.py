@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from tinyms_core.kernels.batch import BATCH_FRAME, PARALLEL_ELEMENTS, Batch, Floats, Integers, Wholes
 from tinyms_core.kernels.generated import load_generated
+from tinyms_core.kernels.loops import blocks, fetchers
 from tinyms_core.kernels.math import REDUCTIONS
 from tinyms_core.kernels.printing import print_combine, print_cpu
 from tinyms_core.kernels.program import (
@@ -31,7 +32,7 @@ from tinyms_core.kernels.program import (
 from tinyms_core.kernels.rule import GRADIENT, PARAMETER
 from tinyms_core.kernels.runner import Passes, frame_of
 from tinyms_core.kernels.threads import thread_count
-from tinyms_core.kernels.traffic import Traffic, program_traffic
+from tinyms_core.kernels.traffic import Traffic, moved_when, program_traffic
 
 # Sums of squares are kept in the arithmetic's own type over this many elements, and added up in float64.
 # Where such a sum leaves the range in which squares are exact enough, it is computed once more in float64.
@@ -201,7 +202,7 @@ _PRELUDE = '''"""Generated from the update rule {name!r} by tinyms_core; made an
 import numpy as np
 from numba import cfunc, njit
 
-from tinyms_core.kernels.memory import accumulate, floats_at, integers_at, loader, storer
+from tinyms_core.kernels.memory import accumulate, fetcher, floats_at, integers_at, loader, storer
 
 C = np.{compute}
 OPTIONS = dict(cache=True, error_model="numpy", fastmath={{"contract"}})
@@ -247,7 +248,7 @@ def cpu_source(program: Program, storage: dict[str, str], compute: str) -> str:
         parts.append(f'_load_{tensor} = loader("{storage[tensor]}", "{compute}", {index})')
         if tensor in stored:
             parts.append(f'_store_{tensor} = storer("{storage[tensor]}", "{compute}", {index})')
-    parts.append(_ROW_MEAN)
+    parts += [*fetchers({tensor: storage[tensor] for tensor in program.tensors}), _ROW_MEAN]
     for stage in range(program.stages):
         parts.append(_span_source(program, stage))
         parts += [_repeated_source(program, index, use) for index, use in _reductions(program, stage)]
@@ -277,21 +278,21 @@ def _span_source(program: Program, stage: int) -> str:
     reductions = _reductions(program, stage)
     lines = ["@njit(**OPTIONS)", f"def _span_{stage}({addresses}, first, last, {values}):"]
     lines += [f"    sum_{index} = {_sum_type(program, use)}(0.0)" for index, use in reductions]
-    lines.append("    for i in range(first, last):")
-    for name, tensor in loads.items():
-        if name != gradient:
-            lines.append(f"        {name} = _load_{tensor}(a_{tensor}, i)")
+    body = [f"{name} = _load_{tensor}(a_{tensor}, i)" for name, tensor in loads.items() if name != gradient]
     if gradient in loads:
-        lines.append(f"        {gradient} = _load_{GRADIENT}(a_{GRADIENT}, i)")
-        lines.append(f"        {gradient} = {gradient} + decay * {PARAMETER}__0 if decay != 0 else {gradient}")
-        lines.append(f"        {gradient} = ({gradient} - center) * scale")
-    lines += [f"        {d.name} = {print_cpu(d.expression)}" for d in needed.definitions]
+        body.append(f"{gradient} = _load_{GRADIENT}(a_{GRADIENT}, i)")
+        body.append(f"{gradient} = {gradient} + decay * {PARAMETER}__0 if decay != 0 else {gradient}")
+        body.append(f"{gradient} = ({gradient} - center) * scale")
+    body += [f"{d.name} = {print_cpu(d.expression)}" for d in needed.definitions]
     for index, use in reductions:
-        lines.append(f"        x = {_sum_type(program, use)}({print_cpu(use.expression)})")
-        lines.append(f"        sum_{index} = accumulate(sum_{index}, {REDUCTIONS[use.kind].term.format(x='x')})")
-    for store in program.stores:
-        if store.stage == stage:
-            lines.append(f"        _store_{store.slot}(a_{store.slot}, i, C({store.name}))")
+        body.append(f"x = {_sum_type(program, use)}({print_cpu(use.expression)})")
+        body.append(f"sum_{index} = accumulate(sum_{index}, {REDUCTIONS[use.kind].term.format(x='x')})")
+    stores = [store for store in program.stores if store.stage == stage]
+    body += [f"_store_{store.slot}(a_{store.slot}, i, C({store.name}))" for store in stores]
+    moved = moved_when(program, stage)
+    if gradient in loads:
+        moved.setdefault(PARAMETER, "decay != 0")
+    lines += blocks(moved, body)
     totals = "".join(f"sum_{index}, " for index, _ in reductions)
     lines.append(f"    return ({totals})" if reductions else "    return")
     return "\n".join(lines) + "\n\n"

@@ -12,13 +12,17 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
+from tinyms_core.kernels.loops import AHEAD, BLOCK
 from tinyms_core.kernels.storage import WIDTHS
 
 COMPUTE_TYPES = {"float32": types.float32, "float64": types.float64}
 IR_TYPES = {"float32": ir.FloatType(), "float64": ir.DoubleType(), "float16": ir.HalfType()}
 _SCOPES = 16
+# Bytes of a cache line.
+_LINE = 64
 
 
 def _alias_metadata(module: ir.Module, tensor: int) -> tuple[Any, Any]:
@@ -110,6 +114,32 @@ def storer(storage: str, compute: str, tensor: int) -> Callable[..., Any]:
         return types.void(types.int64, types.int64, operand), generate
 
     made: Callable[..., Any] = store
+    return made
+
+
+def fetcher(storage: str) -> Callable[..., Any]:
+    """Make ``fetch(address, index)``: what a loop over blocks reads `AHEAD` elements later is brought to the cache.
+
+    An address outside of the tensor, or of the process, does no harm.
+    """
+    width = WIDTHS[storage]
+
+    @intrinsic
+    def fetch(typingctx: Any, address: Any, index: Any) -> Any:
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+            number = ir.IntType(32)
+            where = _pointer(builder, ir.IntType(8), arguments[0], builder.mul(arguments[1], arguments[1].type(width)))
+            declared = ir.FunctionType(ir.VoidType(), [where.type, number, number, number])
+            prefetch = cgutils.get_or_insert_function(builder.module, declared, "llvm.prefetch.p0")
+            for offset in range(AHEAD * width, (AHEAD + BLOCK) * width, _LINE):
+                # To read, into all levels of the cache, data.
+                line = builder.gep(where, [arguments[1].type(offset)])
+                builder.call(prefetch, [line, number(0), number(3), number(1)])
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64), generate
+
+    made: Callable[..., Any] = fetch
     return made
 
 

@@ -10,11 +10,14 @@ import ast
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import product
+from typing import Any, Final
 
 from tinyms_core.kernels.batch import Batch, Floats, Integers
 from tinyms_core.kernels.program import CALL, Program, pass_walk
 from tinyms_core.kernels.storage import WIDTHS
+
+_MOST_CHOICES: Final = 4
 
 
 @dataclass(frozen=True)
@@ -91,14 +94,52 @@ def program_traffic(
         The traffic.
     """
     decided = _decided(program, slots)
-    passes = []
-    for stage in range(program.stages if stages is None else stages):
-        reads = set(pass_walk(decided, stage).loads.values())
-        writes = tuple(store.slot for store in decided.stores if store.stage == stage)
-        passes.append(Pass(tuple(name for name in program.tensors if name in reads), writes))
+    passes = [_moved(decided, stage) for stage in range(program.stages if stages is None else stages)]
     used = {name for one in passes for name in (*one.reads, *one.writes)}
     streams = tuple(Stream(name, storage[name], batch.sizes) for name in program.tensors if name in used)
     return Traffic(batch.sizes, streams, tuple(passes))
+
+
+def moved_when(program: Program, stage: int) -> dict[str, str]:
+    """Which tensors a pass moves, and when.
+
+    Returns:
+        For each of them the condition, a Python expression of the program's slots; empty where it always does.
+    """
+    slots = _deciding(program)
+    cases: dict[str, list[str]] = {}
+    for values in product((0.0, 1.0), repeat=len(slots)):
+        one = _moved(_decided(program, dict(zip(slots, values, strict=True))), stage)
+        case = " and ".join(f"{slot} {'!=' if value else '=='} 0" for slot, value in zip(slots, values, strict=True))
+        for name in {*one.reads, *one.writes}:
+            cases.setdefault(name, []).append(case)
+    return {
+        name: "" if len(found) == 2 ** len(slots) else " or ".join(f"({case})" for case in found)
+        for name, found in sorted(cases.items())
+    }
+
+
+def _moved(decided: Program, stage: int) -> Pass:
+    reads = set(pass_walk(decided, stage).loads.values())
+    writes = tuple(store.slot for store in decided.stores if store.stage == stage)
+    return Pass(tuple(name for name in decided.tensors if name in reads), writes)
+
+
+def _deciding(program: Program) -> list[str]:
+    """The slots that decide a choice, as many as are worth going through one by one."""
+    nodes = (node for d in program.definitions for node in ast.walk(d.expression))
+    return sorted({slot for node in nodes if (slot := _slot_of_choice(node)) in program.slots})[:_MOST_CHOICES]
+
+
+def _slot_of_choice(node: ast.AST) -> str:
+    """The scalar that decides between two values, if that is what a node is.
+
+    A condition on scalars reaches the loop over elements as a number that is compared with zero.
+    """
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == f"{CALL}where"):
+        return ""
+    test = node.args[0]
+    return test.left.id if isinstance(test, ast.Compare) and isinstance(test.left, ast.Name) else ""
 
 
 def _decided(program: Program, slots: Mapping[str, float]) -> Program:
@@ -124,16 +165,9 @@ class _Choose(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
-        test = node.args[0] if node.args else None
-        # A condition on scalars reaches the loop over elements as a number that is compared with zero.
-        if (
-            isinstance(node.func, ast.Name)
-            and node.func.id == f"{CALL}where"
-            and isinstance(test, ast.Compare)
-            and isinstance(test.left, ast.Name)
-            and test.left.id in self._slots
-        ):
-            return node.args[1] if self._slots[test.left.id] != 0 else node.args[2]
+        slot = _slot_of_choice(node)
+        if slot in self._slots:
+            return node.args[1] if self._slots[slot] != 0 else node.args[2]
         return node
 
 
