@@ -51,6 +51,29 @@ class Deadly:
         return os._exit, (7,)
 
 
+def end_with_number_of_threads():
+    os._exit(int(os.environ.get("OMP_NUM_THREADS", "0")))
+
+
+class Telling:
+    """Ends the process that it is sent to with the number of threads that its environment asks for."""
+
+    def __reduce__(self):
+        return end_with_number_of_threads, ()
+
+
+@pytest.mark.parametrize("known", [None, "2"])
+def test_threads_are_those_python_knows_of(monkeypatch, known):
+    if known is None:
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    else:
+        monkeypatch.setenv("OMP_NUM_THREADS", known)
+    # As MindSpore's import does.
+    os.putenv("OMP_NUM_THREADS", "1")
+    with pytest.raises(CommandError, match=f"ended with {known or 0} before"):
+        measured(Row("adam", Setting(), Telling()))
+
+
 def test_rows_come_back_and_progress_is_told():
     told = []
     rows = [Row("adam", Setting(), SHAPES), Row("adam", Setting(dtype="float16"), SHAPES)]

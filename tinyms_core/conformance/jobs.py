@@ -24,6 +24,7 @@ from typing import IO, Any, Final
 
 from tinyms_core.conformance.catalog import Case
 from tinyms_core.conformance.results import ANY, CheckResult
+from tinyms_core.kernels.threads import VARIABLES
 from tinyms_core.registry import api
 from tinyms_core.registry.errors import TinymsOptimError, describe
 from tinyms_core.registry.specs import OptimizerSpec
@@ -233,7 +234,7 @@ class _Helper:
         self._cases = cases
         self._board = board
         environment = dict(os.environ)
-        for variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        for variable in VARIABLES:
             environment.setdefault(variable, str(threads))
         # In a session of its own Ctrl-C reaches this process alone, which ends the other one.
         self._process = subprocess.Popen(

@@ -14,10 +14,12 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Final
 
 # More ranges than threads, so that a thread that is held up by the system delays only its own range.
 _RANGES_PER_THREAD = 4
-_ENVIRONMENT = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS")
+VARIABLES: Final = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS")
+"""The environment variables that limit the number of threads."""
 
 _pool: ThreadPoolExecutor | None = None
 _pool_lock = threading.Lock()
@@ -40,7 +42,7 @@ def thread_count() -> int:
     if _limit is not None:
         return _limit
     counts = [_available()]
-    for variable in _ENVIRONMENT:
+    for variable in VARIABLES:
         value = os.environ.get(variable, "")
         if value.isdecimal() and int(value) > 0:
             counts.append(int(value))

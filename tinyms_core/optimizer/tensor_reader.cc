@@ -32,57 +32,79 @@ using mindspore::tensor::Tensor;
 using mindspore::tensor::TensorPtr;
 using mindspore::tensor::TensorPy;
 
-// MindSpore gives its tensor away as one more owner of it, which takes longer than all else that is asked here, and no
-// other way is public. An explicit instantiation may name what is private.
-template <typename Tag, TensorPtr TensorPy::*member>
+// MindSpore's own answers are calls into its libraries, most of which make one more owner of what they give: for a small
+// tensor they cost more than its arithmetic. An explicit instantiation may name what is private, and reads it in place.
+template <typename Tag, auto member>
 struct Opened {
-  friend const TensorPtr &held_by(const TensorPy &object, Tag) { return object.*member; }
+  friend const auto &read(const typename Tag::Of &object, Tag) { return object.*member; }
 };
 struct Held {
-  friend const TensorPtr &held_by(const TensorPy &object, Held);
+  using Of = TensorPy;
+  friend const auto &read(const TensorPy &object, Held);
+};
+struct Memory {
+  using Of = Tensor;
+  friend const auto &read(const Tensor &object, Memory);
+};
+struct View {
+  using Of = Tensor;
+  friend const auto &read(const Tensor &object, View);
 };
 template struct Opened<Held, &TensorPy::tensor_>;
+template struct Opened<Memory, &Tensor::device_sync_>;
+template struct Opened<View, &Tensor::storage_info_>;
 
-// One of the tensors of a list or tuple.
-class Item {
+// The tensors of a list or tuple.
+class Tensors {
  public:
-  Item(PyObject *sequence, Py_ssize_t index) {
-    if (index >= PySequence_Fast_GET_SIZE(sequence)) return;
-    PyObject *object = PySequence_Fast_GET_ITEM(sequence, index);
-    if (!mindspore::tensor::IsPyObjectTensorPy(object)) return;
-    const TensorPy &wrapper = reinterpret_cast<const PyType<TensorPy> *>(object)->value;
-    if (!wrapper.has_stub()) found_ = held_by(wrapper, Held()).get();
-    if (found_ == nullptr) convert(object);
-  }
+  explicit Tensors(PyObject *sequence) : sequence_(sequence) {}
 
-  explicit operator bool() const { return found_ != nullptr; }
-  const Tensor &operator*() const { return *found_; }
-  const Tensor *operator->() const { return found_; }
+  // One of them, up to the next call; null where it is none.
+  const Tensor *at(Py_ssize_t index) {
+    if (index >= PySequence_Fast_GET_SIZE(sequence_)) return nullptr;
+    PyObject *object = PySequence_Fast_GET_ITEM(sequence_, index);
+    // Neighbours are mostly of one class.
+    if (Py_TYPE(object) != class_) {
+      if (!mindspore::tensor::IsPyObjectTensorPy(object)) return nullptr;
+      class_ = Py_TYPE(object);
+    }
+    const TensorPy &wrapper = reinterpret_cast<const PyType<TensorPy> *>(object)->value;
+    const Tensor *found = wrapper.has_stub() ? nullptr : read(wrapper, Held()).get();
+    return found == nullptr ? converted(object) : found;
+  }
 
  private:
   // A reference of our own: the sequence may change while a tensor is waited for.
-  void convert(PyObject *object) {
+  const Tensor *converted(PyObject *object) {
+    class_ = nullptr;
     Py_INCREF(object);
     try {
       converted_ = mindspore::tensor::ConvertPyObjectToTensor(object);
     } catch (...) {
       // What is wrong with it, the way through Python tells.
       PyErr_Clear();
+      converted_.reset();
     }
     Py_DECREF(object);
-    found_ = converted_.get();
+    return converted_.get();
   }
 
+  PyObject *sequence_;
+  PyTypeObject *class_ = nullptr;
   TensorPtr converted_;
-  const Tensor *found_ = nullptr;
 };
 
+bool is_contiguous(const Tensor &tensor) {
+  const auto &view = read(tensor, View());
+  return view == nullptr || view->is_contiguous;
+}
+
 bool address_of(const Tensor &tensor, int64_t *address) {
-  const auto &memory = tensor.device_address();
-  *address = memory == nullptr ? 0 : reinterpret_cast<int64_t>(memory->GetMutablePtr());
+  const auto &memory = read(tensor, Memory());
+  *address = memory == nullptr ? 0 : reinterpret_cast<int64_t>(memory->GetDevicePtr());
   if (*address == 0) return tensor.DataSize() == 0;
-  const auto offset = static_cast<int64_t>(tensor.storage_offset());
-  if (offset != 0) *address += offset * static_cast<int64_t>(tensor.DataItemSize());
+  const auto &view = read(tensor, View());
+  if (view != nullptr) *address += static_cast<int64_t>(view->storage_offset * tensor.DataItemSize());
   return true;
 }
 
@@ -125,10 +147,11 @@ PyObject *each_address(PyObject *const *arguments, Py_ssize_t given, Take take) 
   const Py_ssize_t count = count_of(arguments, given, 2);
   Array numbers;
   if (count < 0 || !numbers.open(arguments[1], count)) return nullptr;
+  Tensors tensors(arguments[0]);
   for (Py_ssize_t i = 0; i < count; i++) {
-    const Item tensor(arguments[0], i);
+    const Tensor *tensor = tensors.at(i);
     int64_t address = 0;
-    if (!tensor || !address_of(*tensor, &address) || !take(numbers.numbers() + i, address)) Py_RETURN_FALSE;
+    if (tensor == nullptr || !address_of(*tensor, &address) || !take(numbers.numbers() + i, address)) Py_RETURN_FALSE;
   }
   Py_RETURN_TRUE;
 }
@@ -155,10 +178,11 @@ PyObject *dense(PyObject *, PyObject *const *arguments, Py_ssize_t given) {
   PyObject *kinds = PyBytes_FromStringAndSize(nullptr, count);
   if (kinds == nullptr) return nullptr;
   const int64_t *expected = shapes.numbers();
+  Tensors tensors(arguments[0]);
   Py_ssize_t i = 0;
   for (; i < count; i++) {
-    const Item tensor(arguments[0], i);
-    if (!tensor) break;
+    const Tensor *tensor = tensors.at(i);
+    if (tensor == nullptr) break;
     const auto &shape = tensor->shape();
     const int64_t rank = static_cast<int64_t>(shape.size());
     if (expected == shapes.end() || *expected++ != rank || shapes.end() - expected < rank) break;
@@ -166,7 +190,7 @@ PyObject *dense(PyObject *, PyObject *const *arguments, Py_ssize_t given) {
     expected += rank;
     const Kind kind = kind_of(tensor->data_type());
     PyBytes_AS_STRING(kinds)[i] = kind;
-    if (kind == OTHER || !tensor->is_contiguous() || !address_of(*tensor, found.numbers() + i)) break;
+    if (kind == OTHER || !is_contiguous(*tensor) || !address_of(*tensor, found.numbers() + i)) break;
   }
   if (i == count) return kinds;
   Py_DECREF(kinds);
@@ -178,9 +202,10 @@ PyObject *element(PyObject *, PyObject *const *arguments, Py_ssize_t given) {
   const Py_ssize_t count = count_of(arguments, given, 2);
   const Py_ssize_t index = count < 0 ? -1 : PyLong_AsSsize_t(arguments[1]);
   if (PyErr_Occurred()) return nullptr;
-  const Item tensor(arguments[0], 0);
+  Tensors tensors(arguments[0]);
+  const Tensor *tensor = tensors.at(0);
   int64_t address = 0;
-  if (!tensor || !tensor->is_contiguous() || !address_of(*tensor, &address)) Py_RETURN_NONE;
+  if (tensor == nullptr || !is_contiguous(*tensor) || !address_of(*tensor, &address)) Py_RETURN_NONE;
   if (index < 0 || index >= static_cast<Py_ssize_t>(tensor->DataSize())) Py_RETURN_NONE;
   switch (kind_of(tensor->data_type())) {
     case FLOAT32:

@@ -264,7 +264,7 @@ def _recipe() -> tuple[Path, list[str]]:
     builder = ops.CustomOpBuilder("tinyms_tensor_reader", str(source), backend="CPU")
     include = [*builder.get_include_paths(), headers]
     # MindSpore's own flags for its extensions, with what keeps the compiler short.
-    flags = [*builder.get_cflags(), "-w", "-O1", "-shared", *(f"-I{folder}" for folder in include)]
+    flags = [*builder.get_cflags(), "-w", "-O2", "-shared", *(f"-I{folder}" for folder in include)]
     libraries = Path(mindspore.__file__).parent / "lib"
     linked = [f"-L{libraries}", "-lmindspore_core", "-lmindspore_common"]
     built = (libraries / "libmindspore_common.so").stat()

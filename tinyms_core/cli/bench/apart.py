@@ -6,6 +6,7 @@ come after it several times as slow. So of several each has its own process.
 
 from __future__ import annotations
 
+import os
 import pickle
 import traceback
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tinyms_core.cli.bench.order import Order
 from tinyms_core.cli.errors import CommandError
+from tinyms_core.kernels.threads import VARIABLES
 
 if TYPE_CHECKING:
     from tinyms_core.cli.bench.order import Row
@@ -49,6 +51,7 @@ def measure_apart(
     context = get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(sender, order, tuple(rows), threads), daemon=True)
+    _forget_variables()
     process.start()
     # Otherwise nobody would see that the process has ended.
     sender.close()
@@ -75,6 +78,19 @@ def measure_apart(
         receiver.close()
         process.terminate()
         process.join()
+
+
+def _forget_variables() -> None:
+    """Let a new process have the numbers of threads that Python knows of, and no others.
+
+    MindSpore's import sets ``OMP_NUM_THREADS`` to 1 behind Python's back, which is nothing to this process any more,
+    but would leave all that a new one times with one thread.
+    """
+    for variable in VARIABLES:
+        if variable in os.environ:
+            os.putenv(variable, os.environ[variable])
+        else:
+            os.unsetenv(variable)
 
 
 class _RemoteError(Exception):
