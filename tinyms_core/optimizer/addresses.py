@@ -8,9 +8,8 @@ asks tensor after tensor.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from mindspore import Parameter, Tensor
@@ -113,8 +112,7 @@ class ParameterAddresses:
             self._parameters[index].set_data(Tensor(self._parameters[index]).contiguous().copy())
 
 
-@dataclass(frozen=True)
-class Gradients:
+class Gradients(NamedTuple):
     """Gradients as kernels want them.
 
     Attributes:

@@ -28,7 +28,7 @@ from tinyms_core.optimizer.kernel_choice import check_target, choose_kernel
 from tinyms_core.optimizer.modes import in_graph_mode
 from tinyms_core.optimizer.offload import Offloading
 from tinyms_core.optimizer.rate_methods import RateMethods
-from tinyms_core.optimizer.rates import FixedRate, NoRate, Read, exhausted, read_element
+from tinyms_core.optimizer.rates import FixedRate, NoRate, exhausted
 from tinyms_core.optimizer.sparse import is_sparse, parts, read_sparse
 from tinyms_core.optimizer.state import make_scalar_states, make_states
 from tinyms_core.optimizer.step import HostStep, check_gradients
@@ -258,10 +258,6 @@ class Optimizer(GradientMethods, RateMethods, Offloading, TracedStep, nn.Optimiz
             members.append(found[key])
         return members, groups
 
-    def held_hyperparameters(self, wide: bool, read: Read = read_element) -> dict[str, Any]:
-        """The hyperparameters that a Parameter holds, as they are now."""
-        return {name: getattr(self, f"held_{name}").value(0, wide, read) for name in self.saved_hyperparameters}
-
     @functools.cached_property
     def _program(self) -> Program | Plan | None:
         """What kernels are made from: the rule's program, or the written-out update's plan."""
@@ -489,8 +485,9 @@ class Optimizer(GradientMethods, RateMethods, Offloading, TracedStep, nn.Optimiz
         return None if factory is None else HostStep(self, self._program, factory)
 
     def _hooked(self) -> bool:
-        hooks = (self._forward_pre_hook, self._forward_hook, self._backward_pre_hook, self._backward_hook)
-        return any(hooks)
+        # Asked at every step, so not by way of the properties, which make tables of what there is none of.
+        before, after = self._lazy_forward_pre_hook, self._lazy_forward_hook
+        return bool(before or after or self._lazy_backward_pre_hook or self._lazy_backward_hook)
 
     def _check_eagerly(self, gradients: Any) -> bool:
         """Refuse what does not fit before a graph is compiled; say whether all gradients are dense."""

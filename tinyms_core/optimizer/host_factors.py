@@ -45,6 +45,10 @@ class _Layout:
     kernel: CpuKernel
 
 
+def _no_rate(step: int) -> float:
+    return 0.0
+
+
 class HostFactors:
     """The factors of a wrapping optimizer's chosen parameters.
 
@@ -72,6 +76,8 @@ class HostFactors:
         self._group_of: list[int]
         self._groups: list[Any]
         self._group_of, self._groups = optimizer.scalar_groups()
+        reads_rate = "lr" in factor.program.scalars
+        self._rates = [group.rate.on_host(group.wide) if reads_rate else _no_rate for group in self._groups]
         self._wanted = {group for group, wanted in zip(self._group_of, chosen, strict=True) if wanted}
         self._host = host_function(factor.program)
         self._layouts: dict[tuple[str, tuple[int, ...]], _Layout | None] = {}
@@ -83,11 +89,8 @@ class HostFactors:
 
     def _values_at(self, step: int) -> list[tuple[float, float]]:
         """Rate and decay of each group at a 0-based step, asked of MindSpore; zeros where there is no factor."""
-        reads_rate = "lr" in self._factor.program.scalars
         return [
-            (group.rate.value(step, group.wide) if reads_rate else 0.0, group.decay_value(step))
-            if index in self._wanted
-            else (0.0, 0.0)
+            (self._rates[index](step), group.decay_value(step)) if index in self._wanted else (0.0, 0.0)
             for index, group in enumerate(self._groups)
         ]
 

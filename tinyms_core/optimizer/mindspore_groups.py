@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import mindspore
@@ -28,9 +30,9 @@ class HeldRate:
 
     held: Any
 
-    def value(self, step: int, wide: bool) -> float:
-        """The rate at a 0-based step, which is in float32."""
-        return _number(self.held, step)
+    def on_host(self, wide: bool) -> Callable[[int], float]:
+        """What gives the rate, which is in float32, at a 0-based step."""
+        return partial(_number, self.held)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import mindspore
@@ -25,6 +26,8 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 # Reads an element of a Parameter of at most one dimension.
 Read = Callable[[Parameter, int], float]
+# Gives a rate at a 0-based step. What is the same in each step has been looked up: a Cell finds its members slowly.
+HostRate = Callable[[int], float]
 
 
 def read_element(parameter: Parameter, index: int) -> float:
@@ -81,10 +84,15 @@ class FixedRate(nn.Cell):
         """What the user gave, such that it can be given again."""
         return self.exact
 
-    def value(self, step: int, wide: bool, read: Read = read_element) -> float:
-        """The rate at a 0-based step, as a number on the host."""
-        current = read(self.learning_rate, 0)
-        return self.exact if wide and current == self.rounded_value else current
+    def on_host(self, wide: bool, read: Read = read_element) -> HostRate:
+        """What gives the rate as a number on the host."""
+        parameter, exact, rounded = self.learning_rate, self.exact, self.rounded_value
+
+        def at(step: int) -> float:
+            current = read(parameter, 0)
+            return exact if wide and current == rounded else current
+
+        return at
 
     def construct(self, global_step: Any, wide: bool) -> Any:
         current = self.learning_rate
@@ -137,16 +145,17 @@ class ListedRate(LearningRateSchedule):
         """What the user gave, such that it can be given again."""
         return list(self.exact)
 
-    def value(self, step: int, wide: bool, read: Read = read_element) -> float:
-        """The rate at a 0-based step, as a number on the host.
+    def on_host(self, wide: bool, read: Read = read_element) -> HostRate:
+        """What gives the rate as a number on the host; a ValueError where there are not so many."""
+        parameter, length, exact, rounded = self.learning_rate, self.length, self.exact, self.rounded_values
 
-        Raises:
-            ValueError: there are not so many.
-        """
-        if step >= self.length:
-            raise ValueError(exhausted(self.length, self.learning_rate.name))
-        current = read(self.learning_rate, step)
-        return self.exact[step] if wide and current == self.rounded_values[step] else current
+        def at(step: int) -> float:
+            if step >= length:
+                raise ValueError(exhausted(length, parameter.name))
+            current = read(parameter, step)
+            return exact[step] if wide and current == rounded[step] else current
+
+        return at
 
     def construct(self, global_step: Any, wide: bool = False) -> Any:
         current = ops.gather(self.learning_rate, global_step, 0).reshape(())
@@ -180,13 +189,9 @@ class ScheduledRate(nn.Cell):
         """What the user gave, such that it can be given again."""
         return self.schedule
 
-    def value(self, step: int, wide: bool, read: Read = read_element) -> float:
-        """The rate at a 0-based step, as a number on the host.
-
-        Raises:
-            ValueError: the schedule's value is negative or not finite.
-        """
-        return value_at("learning_rate", self.schedule, "rate", step)
+    def on_host(self, wide: bool, read: Read = read_element) -> HostRate:
+        """What gives the rate as a number on the host; a ValueError where the schedule's is negative or not finite."""
+        return partial(value_at, "learning_rate", self.schedule, "rate")
 
     def construct(self, global_step: Any, wide: bool) -> Any:
         return ops.cast(self.schedule(global_step), mindspore.float32).reshape(())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from struct import Struct
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from mindspore import nn
@@ -63,8 +64,7 @@ class ScalarGroup:
         return value_at("weight_decay", self.decay, "decay", step)
 
 
-@dataclass(frozen=True)
-class GroupValues:
+class GroupValues(NamedTuple):
     """What a group's scalars of one step are made from.
 
     Attributes:
@@ -87,8 +87,12 @@ class GroupReader:
     """
 
     def __init__(self, optimizer: Optimizer, groups: Sequence[ScalarGroup]) -> None:
-        self._optimizer = optimizer
+        held = [getattr(optimizer, f"held_{name}") for name in optimizer.saved_hyperparameters]
         self._groups = groups
+        # Several groups may share a rate, and a schedule is called once a step.
+        self._rates = {(g.rate_index, g.wide): g.rate.on_host(g.wide, element_of) for g in groups}
+        self._held = {g.wide: [rate.on_host(g.wide, element_of) for rate in held] for g in groups}
+        self._keys = [((g.rate_index, g.wide), g.wide) for g in groups]
 
     def __call__(self, step: int) -> list[GroupValues]:
         """The values of each group at a 0-based step.
@@ -96,18 +100,12 @@ class GroupReader:
         Raises:
             ValueError: a schedule gives no rate, or the rates are a list and all of them have been used.
         """
-        rates: dict[tuple[int, bool], float] = {}
-        held: dict[bool, tuple[float, ...]] = {}
-        values = []
-        for group in self._groups:
-            wide = group.wide
-            key = group.rate_index, wide
-            if key not in rates:
-                rates[key] = group.rate.value(step, wide, element_of)
-            if wide not in held:
-                held[wide] = tuple(self._optimizer.held_hyperparameters(wide, element_of).values())
-            values.append(GroupValues(rates[key], group.decay_value(step), held[wide]))
-        return values
+        rates = {key: rate(step) for key, rate in self._rates.items()}
+        held = {wide: tuple([value(0) for value in own]) for wide, own in self._held.items()}
+        return [
+            GroupValues(rates[rate], group.decay_value(step), held[wide])
+            for group, (rate, wide) in zip(self._groups, self._keys, strict=True)
+        ]
 
 
 class ScalarTable:
@@ -134,10 +132,14 @@ class ScalarTable:
         group_of: Sequence[int],
     ) -> None:
         used, places = np.unique(np.array(group_of, dtype=np.int64), return_inverse=True)
-        self._optimizer = optimizer
         self._used: list[int] = used.tolist()
         self.rows: Integers = places.astype(np.int64)
         self.values: Floats = np.zeros((len(used), len(PREPROCESSING) + len(kernel.scalars)))
+        self._optimizer = optimizer
+        self._decays, self._scales = optimizer.decays_gradient, optimizer.scales_gradient
+        # An assignment to a row of an array takes ten times as long.
+        self._row = Struct(f"{self.values.shape[1]}d")
+        self._memory = self.values.data.cast("B")
         # A kernel of another rule than the optimizer's has scalars of its own.
         source = kernel.program if isinstance(kernel, CpuKernel) else program
         self._functions = [
@@ -157,10 +159,12 @@ class ScalarTable:
             step: the step.
             values: of each of the optimizer's groups.
         """
-        optimizer = self._optimizer
-        loss_scale = optimizer.loss_scale
-        added = loss_scale if optimizer.decays_gradient else 0.0
-        scale = 1.0 / loss_scale if optimizer.scales_gradient else 1.0
-        for row, (index, function) in enumerate(zip(self._used, self._functions, strict=True)):
-            own = values[index]
-            self.values[row] = (own.decay * added, scale, *function(own.rate, step + 1, own.decay, *own.held))
+        loss_scale = self._optimizer.loss_scale
+        added = loss_scale if self._decays else 0.0
+        scale = 1.0 / loss_scale if self._scales else 1.0
+        at = 0
+        for index, function in zip(self._used, self._functions, strict=True):
+            rate, decay, held = values[index]
+            scalars = function(rate, step + 1, decay, *held)
+            self._row.pack_into(self._memory, at, decay * added, scale, *scalars)
+            at += self._row.size

@@ -54,15 +54,16 @@ template struct Opened<Held, &TensorPy::tensor_>;
 template struct Opened<Memory, &Tensor::device_sync_>;
 template struct Opened<View, &Tensor::storage_info_>;
 
-// The tensors of a list or tuple.
-class Tensors {
+// Finds the tensors behind objects of Python.
+class Finder {
  public:
-  explicit Tensors(PyObject *sequence) : sequence_(sequence) {}
+  // One of a list or tuple, which may have become shorter; see `of`.
+  const Tensor *at(PyObject *sequence, Py_ssize_t index) {
+    return index < PySequence_Fast_GET_SIZE(sequence) ? of(PySequence_Fast_GET_ITEM(sequence, index)) : nullptr;
+  }
 
-  // One of them, up to the next call; null where it is none.
-  const Tensor *at(Py_ssize_t index) {
-    if (index >= PySequence_Fast_GET_SIZE(sequence_)) return nullptr;
-    PyObject *object = PySequence_Fast_GET_ITEM(sequence_, index);
+  // The tensor, good up to the next call; null where the object is none.
+  const Tensor *of(PyObject *object) {
     // Neighbours are mostly of one class.
     if (Py_TYPE(object) != class_) {
       if (!mindspore::tensor::IsPyObjectTensorPy(object)) return nullptr;
@@ -89,7 +90,6 @@ class Tensors {
     return converted_.get();
   }
 
-  PyObject *sequence_;
   PyTypeObject *class_ = nullptr;
   TensorPtr converted_;
 };
@@ -147,9 +147,9 @@ PyObject *each_address(PyObject *const *arguments, Py_ssize_t given, Take take) 
   const Py_ssize_t count = count_of(arguments, given, 2);
   Array numbers;
   if (count < 0 || !numbers.open(arguments[1], count)) return nullptr;
-  Tensors tensors(arguments[0]);
+  Finder tensors;
   for (Py_ssize_t i = 0; i < count; i++) {
-    const Tensor *tensor = tensors.at(i);
+    const Tensor *tensor = tensors.at(arguments[0], i);
     int64_t address = 0;
     if (tensor == nullptr || !address_of(*tensor, &address) || !take(numbers.numbers() + i, address)) Py_RETURN_FALSE;
   }
@@ -178,10 +178,10 @@ PyObject *dense(PyObject *, PyObject *const *arguments, Py_ssize_t given) {
   PyObject *kinds = PyBytes_FromStringAndSize(nullptr, count);
   if (kinds == nullptr) return nullptr;
   const int64_t *expected = shapes.numbers();
-  Tensors tensors(arguments[0]);
+  Finder tensors;
   Py_ssize_t i = 0;
   for (; i < count; i++) {
-    const Tensor *tensor = tensors.at(i);
+    const Tensor *tensor = tensors.at(arguments[0], i);
     if (tensor == nullptr) break;
     const auto &shape = tensor->shape();
     const int64_t rank = static_cast<int64_t>(shape.size());
@@ -197,13 +197,16 @@ PyObject *dense(PyObject *, PyObject *const *arguments, Py_ssize_t given) {
   Py_RETURN_NONE;
 }
 
-// element((tensor,), index): one of its numbers; None where it is no contiguous tensor of float32 or float64 that has it.
+// element(tensor, index): one of its numbers; None where it is no contiguous tensor of float32 or float64 that has it.
 PyObject *element(PyObject *, PyObject *const *arguments, Py_ssize_t given) {
-  const Py_ssize_t count = count_of(arguments, given, 2);
-  const Py_ssize_t index = count < 0 ? -1 : PyLong_AsSsize_t(arguments[1]);
-  if (PyErr_Occurred()) return nullptr;
-  Tensors tensors(arguments[0]);
-  const Tensor *tensor = tensors.at(0);
+  if (given != 2) {
+    PyErr_SetString(PyExc_TypeError, "the arguments are a tensor and an index");
+    return nullptr;
+  }
+  const Py_ssize_t index = PyLong_AsSsize_t(arguments[1]);
+  if (index == -1 && PyErr_Occurred()) return nullptr;
+  Finder tensors;
+  const Tensor *tensor = tensors.of(arguments[0]);
   int64_t address = 0;
   if (tensor == nullptr || !is_contiguous(*tensor) || !address_of(*tensor, &address)) Py_RETURN_NONE;
   if (index < 0 || index >= static_cast<Py_ssize_t>(tensor->DataSize())) Py_RETURN_NONE;

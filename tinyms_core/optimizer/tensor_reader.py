@@ -16,7 +16,7 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -68,8 +68,12 @@ class TensorReader:
             loader.exec_module(module)
         except ImportError as error:
             raise LibraryError(f"the compiled library {str(path)!r} cannot be loaded: {error}") from error
-        self._addresses, self._unmoved = module.addresses, module.unmoved
-        self._dense, self._element = module.dense, module.element
+        self._addresses, self._dense = module.addresses, module.dense
+        #: ``unmoved(tensors, known)``: whether a list or tuple of tensors is where it was, each at its address.
+        self.unmoved: Callable[[Sequence[Tensor], Integers], bool] = module.unmoved
+        #: ``element(tensor, index)`` of one of at most one dimension; None where it has no such, or not in
+        #: float32 or float64.
+        self.element: Callable[[Tensor, int], float | None] = module.element
         self._prove()
 
     def addresses(self, tensors: Sequence[Tensor]) -> Integers | None:
@@ -83,15 +87,6 @@ class TensorReader:
         """
         found = np.empty(len(tensors), dtype=np.int64)
         return found if self._addresses(tensors, found) else None
-
-    def unmoved(self, tensors: Sequence[Tensor], known: Integers) -> bool:
-        """Whether tensors are where they were.
-
-        Arguments:
-            tensors: a list or tuple.
-            known: the address of each.
-        """
-        return bool(self._unmoved(tensors, known))
 
     def dense(self, tensors: Sequence[Any], shapes: Integers) -> tuple[Integers, bytes] | None:
         """Where tensors lie, and of which dtypes they are.
@@ -107,11 +102,6 @@ class TensorReader:
         found = np.empty(len(tensors), dtype=np.int64)
         kinds = self._dense(tensors, shapes, found)
         return None if kinds is None else (found, kinds)
-
-    def element(self, tensor: Tensor, index: int) -> float | None:
-        """An element of a tensor of at most one dimension; None where it is none of float32 or float64."""
-        found: float | None = self._element((tensor,), index)
-        return found
 
     def _prove(self) -> None:
         """Compare with what MindSpore itself says of some tensors."""
