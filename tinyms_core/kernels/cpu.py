@@ -217,6 +217,11 @@ def _maximum(a, b):
 def _minimum(a, b):
     return a if (a < b or a != a) else b
 
+
+@njit(**OPTIONS)
+def _sign(x):
+    return C(np.copysign(C(1), x)) if (x < 0 or x > 0) else x + C(0)
+
 '''
 
 _ROW_MEAN = """

@@ -55,7 +55,7 @@ def _minimum(a, b):
 
 
 @cuda.jit(device=True, cache=True)
-def sign(x):
+def _sign(x):
     return C(1.0) if x > C(0.0) else (C(-1.0) if x < C(0.0) else x)
 
 

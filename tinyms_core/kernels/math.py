@@ -80,7 +80,7 @@ FUNCTIONS = {
         Function("expm1", 1, "_expm1({0})", "np.expm1({0})", "ops.cast(ops.exp(ops.cast({0}, WIDE)) - 1, ({0}).dtype)"),
         Function("log1p", 1, "_log1p({0})", "np.log1p({0})", "ops.cast(ops.log(1 + ops.cast({0}, WIDE)), ({0}).dtype)"),
         Function("absolute", 1, "abs({0})", "abs({0})", "ops.abs({0})"),
-        Function("sign", 1, "_sign({0})", "np.sign({0})", "ops.sign({0})"),
+        Function("sign", 1, "_sign({0})", "_sign({0})", "ops.sign({0})"),
         Function("maximum", 2, "max({0}, {1})", "_maximum({0}, {1})", "ops.maximum({0}, {1})"),
         Function("minimum", 2, "min({0}, {1})", "_minimum({0}, {1})", "ops.minimum({0}, {1})"),
         Function(
