@@ -9,7 +9,7 @@ from numba import njit
 
 from tests.kernels import rules
 from tinyms_core import math, rule
-from tinyms_core.kernels.loops import AHEAD, BLOCK, blocks, fetchers
+from tinyms_core.kernels.loops import AHEAD, BLOCK, HALVED, blocks, fetchers
 from tinyms_core.kernels.memory import fetcher
 from tinyms_core.kernels.program import analyse
 from tinyms_core.kernels.traffic import moved_when
@@ -17,14 +17,15 @@ from tinyms_core.kernels.traffic import moved_when
 LENGTHS = [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, AHEAD, AHEAD + 1, AHEAD + BLOCK, 3 * AHEAD + 5]
 
 
-def _walk(first, last, decay):
+def _walk(first, last, decay, more=("m",)):
     """What a generated loop goes over, and from where its blocks ask for what is ahead, for each stream."""
-    lines = blocks({"w": "", "g": "", "v": "decay != 0"}, ["visited.append(i)"])
-    visited, asked = [], {"w": [], "g": [], "v": []}
+    streams = {"w": "", "g": "", "v": "decay != 0", **dict.fromkeys(more, "")}
+    visited, asked = [], {name: [] for name in streams}
     names = {f"_fetch_{name}": lambda address, index: asked[address].append(index) for name in asked}
-    source = "\n".join(["def loop(first, last, decay, a_w, a_g, a_v, visited):", *lines])
+    names |= {f"a_{name}": name for name in streams} | {"visited": visited}
+    source = "\n".join(["def loop(first, last, decay):", *blocks(streams, ["visited.append(i)"])])
     exec(source, names)
-    names["loop"](first, last, decay, "w", "g", "v", visited)
+    names["loop"](first, last, decay)
     return visited, asked
 
 
@@ -34,7 +35,22 @@ def test_a_loop_goes_over_every_element_once_and_asks_ahead_only_in_long_ones(fi
     visited, asked = _walk(first, first + length, decay=0.5)
     assert visited == list(range(first, first + length))
     starts = list(range(first, first + length - BLOCK + 1, BLOCK)) if length > AHEAD else []
-    assert asked == {"w": starts, "g": starts, "v": starts}
+    assert asked == {"w": starts, "g": starts, "v": starts, "m": starts}
+
+
+@pytest.mark.parametrize("first", [0, 7])
+@pytest.mark.parametrize("length", [*LENGTHS, HALVED - 1, HALVED, HALVED + 2 * BLOCK + 3])
+def test_few_streams_go_through_both_halves_side_by_side(first, length):
+    visited, asked = _walk(first, first + length, decay=0.0, more=())
+    assert sorted(visited) == list(range(first, first + length))
+    assert asked["w"] == asked["g"]
+    assert asked["v"] == []
+    half = length // (2 * BLOCK) * BLOCK if length >= HALVED else 0
+    starts = [first + start for start in range(0, length - BLOCK + 1, BLOCK)]
+    if half:
+        assert visited[BLOCK : 2 * BLOCK] == list(range(first + half, first + half + BLOCK))
+        starts = [start + side for start in range(first, first + half, BLOCK) for side in (0, half)]
+    assert asked["w"] == (starts if length > AHEAD else [])
 
 
 def test_what_a_pass_does_not_move_is_not_asked_for():

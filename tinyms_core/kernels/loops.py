@@ -2,7 +2,8 @@
 
 A core computes while its memory works as long as enough lines are asked for early. The processor's own guesses suffice
 for a rule of a few operations; one with roots and divisions fills the window in which the core looks ahead, and its
-memory waits. So the loop goes in blocks, and each asks for what a block some way ahead will read.
+memory waits. So the loop goes in blocks, and each asks for what a block some way ahead will read. Where it reads one or
+two tensors, it walks through both halves of them side by side: memory gives more to four streams than to two.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from typing import Final
 # vectoriser's sake, and short, so that what they ask for never fills the core's queue.
 BLOCK: Final = 32
 AHEAD: Final = 512
+# Tensors of a loop that goes through its halves side by side, and the elements from which on it does.
+FEW: Final = 2
+HALVED: Final = 8 * AHEAD
 
 
 def fetchers(streams: Mapping[str, str]) -> list[str]:
@@ -40,11 +44,26 @@ def blocks(streams: Mapping[str, str], body: Sequence[str]) -> list[str]:
     lines, asking = [f"    far = last - first > {AHEAD}"], []
     for number, condition in enumerate(dict.fromkeys(streams.values())):
         lines.append(f"    near_{number} = last if far{f' and ({condition})' if condition else ''} else first")
-        asking.append(f"        if first < near_{number}:")
-        asking += [f"            _fetch_{name}(a_{name}, first)" for name in streams if streams[name] == condition]
-    lines += [f"    while first + {BLOCK} <= last:", *asking]
-    lines += [f"        for j in range({BLOCK}):", "            i = first + j"]
-    lines += [f"            {line}" for line in body]
-    lines += [f"        first += {BLOCK}", "    for i in range(first, last):"]
+        asking.append(f"if start < near_{number}:")
+        asking += [f"    _fetch_{name}(a_{name}, start)" for name in streams if streams[name] == condition]
+    block = [*asking, f"for j in range({BLOCK}):", "    i = start + j", *(f"    {line}" for line in body)]
+    lines.append(f"    middle = first + (last - first) // {BLOCK} * {BLOCK}")
+    if sum(not condition for condition in streams.values()) > FEW:
+        lines += ["    while first < middle:", "        start = first", *(f"        {line}" for line in block)]
+        lines.append(f"        first += {BLOCK}")
+    else:
+        lines += [
+            "    half, sides = 0, 1",
+            f"    if last - first >= {HALVED}:",
+            f"        half, sides = (last - first) // {2 * BLOCK} * {BLOCK}, 2",
+            "        middle = first + half",
+            "    while first < middle:",
+            "        for side in range(sides):",
+            "            start = first + side * half",
+            *(f"            {line}" for line in block),
+            f"        first += {BLOCK}",
+            "    first += half",
+        ]
+    lines.append("    for i in range(first, last):")
     lines += [f"        {line}" for line in body]
     return lines
