@@ -206,9 +206,9 @@ class _Tensor:
         self.array = array
         self.grad: _Tensor | None = None
 
-    def to(self, dtype: str) -> _Tensor:
+    def to(self, dtype: str, copy: bool = False) -> _Tensor:
         assert dtype == "float32"
-        return self
+        return _Tensor(self.array.copy()) if copy else self
 
     def requires_grad_(self) -> _Tensor:
         return self

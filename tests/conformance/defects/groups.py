@@ -13,7 +13,7 @@ from mindspore.nn.learning_rate_schedule import LearningRateSchedule
 
 from tests.conformance.defects.planting import planted
 from tests.conformance.defects.sound import SoundAdam, SoundFactor, SoundMomentum
-from tinyms_core.optimizer.rates import ListedRate, Read, read_element
+from tinyms_core.optimizer.rates import HostRate, ListedRate, Read, read_element
 
 
 def without(params: Any, key: str) -> Any:
@@ -154,8 +154,8 @@ class Round(ListedRate):
 
     length = 0
 
-    def value(self, step: int, wide: bool, read: Read = read_element) -> float:
-        return read(self.learning_rate, step % len(self.exact))
+    def on_host(self, wide: bool, read: Read = read_element) -> HostRate:
+        return lambda step: read(self.learning_rate, step % len(self.exact))
 
 
 @planted("A list of rates begins anew after its last.", "rate_list_exhausted_is_clean")

@@ -121,7 +121,7 @@ class ThroughViews:
     def step_one(self: Any, index: int, weights: Any, velocity: Any, gradient: Any) -> None:
         """One step of one parameter, given the views."""
         setting = self.settings[index]
-        rate = setting.rate.value(int(self.global_step.asnumpy()[0]), False)
+        rate = setting.rate.on_host(False)(int(self.global_step.asnumpy()[0]))
         decayed = (
             gradient.asnumpy() / np.float32(self.loss_scale) + (setting.decay if setting.decays else 0.0) * weights
         )
