@@ -347,3 +347,16 @@ def test_an_optimizer_around_another_one_is_timed_around_the_one_that_is_named(r
     wrong = run("bench", "lars", "--around", "lars", "--steps", "1")
     assert wrong.exit_code == 2
     assert "--around: 'lars' is not built from parameters" in wrong.output
+
+
+def test_only_what_queues_work_is_waited_for(monkeypatch):
+    waited = []
+    monkeypatch.setattr("tinyms_core.cli.bench.steps.wait_for_queued_work", lambda: waited.append(True))
+    arguments = {"learning_rate": 0.5}, [np.ones(3)], [np.ones(3)]
+    CellStep(get_optimizer("adam"), *arguments)()
+    assert not waited
+    CellStep(nn.Adam, *arguments)()
+    assert len(waited) == 1
+    with execution_mode("graph"):
+        CellStep(get_optimizer("adam"), *arguments, Setting("graph"))()
+    assert len(waited) == 2

@@ -137,6 +137,11 @@ class HostStep:
         self._places: tuple[Integers, list[Any]] = np.empty(self._shape, dtype=np.int64), []
         self._counter_kinds = ["int32", *(NAMES[state.dtype] for state in optimizer.scalar_states.values())]
 
+    @property
+    def preconditions(self) -> bool:
+        """Whether a step computes something in place of the gradients, in operators of MindSpore."""
+        return self._optimizer.preconditions
+
     def __call__(self, gradients: Sequence[Tensor]) -> None:
         """Do one step; on an error nothing has changed."""
         optimizer = self._optimizer

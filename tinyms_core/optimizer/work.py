@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinyms_core.kernels.traffic import Traffic
+
+if TYPE_CHECKING:
+    from tinyms_core.optimizer.step import HostStep
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,16 @@ class Work:
         return None if self.traffic is None else sum(traffic.bytes for traffic in self.traffic)
 
 
+def done_on_return(optimizer: Any) -> bool:
+    """Whether a step in PyNative leaves nothing queued: it runs in kernels on the host, on the gradients as they are.
+
+    Arguments:
+        optimizer: any optimizer.
+    """
+    step = _host_step(optimizer)
+    return step is not None and not step.preconditions
+
+
 def step_work(optimizer: Any, gradients: Sequence[Any]) -> Work:
     """Ask an optimizer's kernels what a step has to do.
 
@@ -37,8 +50,7 @@ def step_work(optimizer: Any, gradients: Sequence[Any]) -> Work:
     Returns:
         The work; without traffic for an optimizer whose steps are made of MindSpore's operators.
     """
-    ready = getattr(optimizer, "_ready_host_step", None)
-    step = ready() if ready is not None else None
+    step = _host_step(optimizer)
     if step is None:
         return Work(None)
     calls = step.calls(gradients)
@@ -47,3 +59,8 @@ def step_work(optimizer: Any, gradients: Sequence[Any]) -> Work:
     if flops or None in moved:
         return Work(None, flops)
     return Work(tuple(traffic for found in moved for traffic in found or ()))
+
+
+def _host_step(optimizer: Any) -> HostStep | None:
+    ready = getattr(optimizer, "_ready_host_step", None)
+    return ready() if ready is not None else None

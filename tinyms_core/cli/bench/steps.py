@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import mindspore
 import numpy as np
 from mindspore import Parameter, Tensor
-from mindspore.graph.api import _pynative_executor
 
 from tinyms_core.cli.bench.setting import Setting
 from tinyms_core.cli.bench.timing import Step
+from tinyms_core.optimizer.addresses import wait_for_queued_work
 from tinyms_core.optimizer.flat_step import DenseStep
+from tinyms_core.optimizer.work import done_on_return
 
 # Of the least gradient that can be centralized: a convolution's.
 CENTRALIZED_DIMENSIONS: Final = 3
@@ -45,11 +47,14 @@ class CellStep:
         self.optimizer = make(given, **arguments)
         self.gradients = tuple(_copied(array, dtype) for array in gradients)
         self._step = _STEPS[setting.mode](self.optimizer, self.gradients)
+        # In cold caches the question whether something is queued takes longer than many a small step.
+        self._waits = setting.mode != "pynative" or not done_on_return(self.optimizer)
 
     def __call__(self) -> None:
-        """Do one step."""
+        """Do one step, until the work that it queued is done."""
         self._step()
-        _pynative_executor.sync()
+        if self._waits:
+            wait_for_queued_work()
 
     def release(self) -> None:
         """Give the memory of parameters and state back; no step can follow.
@@ -76,7 +81,7 @@ def _centralized(parameters: list[Parameter]) -> list[dict[str, Any]]:
 
 
 def _pynative(optimizer: Any, gradients: tuple[Tensor, ...]) -> Step:
-    return lambda: optimizer(gradients)
+    return partial(optimizer, gradients)
 
 
 def _graph(optimizer: Any, gradients: tuple[Tensor, ...]) -> Step:
