@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor
 
+from tinyms_core.kernels.blocks import arrays_in_one_block
 from tinyms_core.optimizer.dtypes import dtype_name
 from tinyms_core.optimizer.groups import Setting
 from tinyms_core.registry.specs import StateSlot
-
-# Bytes that a processor reads at once.
-_LINE: Final = 64
 
 
 def make_states(
@@ -52,18 +49,13 @@ def initial_value(slot: StateSlot, hyperparameters: Mapping[str, Any]) -> float:
 
 
 def _states_of(own: Sequence[tuple[Parameter, Mapping[str, Any]]], slot: StateSlot) -> list[Parameter]:
-    """One slot's state, in one block of memory: the system gives large pages to large blocks alone."""
+    """One slot's state, in one block of memory."""
     shapes = [slot.shape_for(tuple(parameter.shape), values) for parameter, values in own]
-    kinds = [np.dtype(slot.dtype_for(tuple(p.shape), dtype_name(p.dtype) or "float32", values)) for p, values in own]
-    sizes = [math.prod(shape) * kind.itemsize for shape, kind in zip(shapes, kinds, strict=True)]
-    starts = np.cumsum([0, *(-(-size // _LINE) * _LINE for size in sizes)])
-    block = np.empty(starts[-1] + _LINE, dtype=np.uint8)
-    first = -block.ctypes.data % _LINE
+    kinds = [slot.dtype_for(tuple(p.shape), dtype_name(p.dtype) or "float32", values) for p, values in own]
     states = []
-    for index, (parameter, values) in enumerate(own):
-        at = first + starts[index]
-        data = block[at : at + sizes[index]].view(kinds[index]).reshape(shapes[index])
-        data[...] = initial_value(slot, values)
-        tensor = Tensor.from_numpy(data)
-        states.append(Parameter(tensor, name=slot.parameter_name(parameter.name), requires_grad=False))
+    for array, (parameter, values) in zip(arrays_in_one_block(shapes, kinds), own, strict=True):
+        array[...] = initial_value(slot, values)
+        # A Parameter takes the memory of a Tensor that nobody else refers to, and copies any other: a variable or an
+        # argument by name is one reference too many.
+        states.append(Parameter(Tensor.from_numpy(array), slot.parameter_name(parameter.name), False))
     return states

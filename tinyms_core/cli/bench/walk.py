@@ -17,8 +17,10 @@ from mindspore import Tensor
 
 from tinyms_core.kernels import memory
 from tinyms_core.kernels.batch import BATCH_FRAME, PARALLEL_ELEMENTS, Batch, Integers, make_batch
+from tinyms_core.kernels.blocks import arrays_in_one_block
 from tinyms_core.kernels.generated import load_generated
 from tinyms_core.kernels.loops import blocks, fetchers
+from tinyms_core.kernels.rule import GRADIENT, PARAMETER
 from tinyms_core.kernels.runner import Passes, frame_of
 from tinyms_core.kernels.threads import run_ranges, thread_count
 from tinyms_core.kernels.traffic import Pass, Stream, Traffic
@@ -85,15 +87,21 @@ class _Part:
 
 
 class _Storage:
-    """Memory of a stream: tensors of MindSpore, since an optimizer's tensors lie where MindSpore puts them.
+    """Memory of a stream, as an optimizer has it: state in one block, all else where MindSpore puts it.
 
-    It makes a difference: memory of numpy is in huge pages where the system gives them to who asks, and is faster.
+    It makes a difference: large blocks are in large pages where the system gives them to who asks, and are faster.
     """
 
     def __init__(self, stream: Stream) -> None:
-        dtype = getattr(mindspore, stream.dtype)
+        dtype, lengths = getattr(mindspore, stream.dtype), [max(1, length) for length in stream.lengths.tolist()]
         # Written to, since memory that was never written is one page of zeros.
-        made = [Tensor(np.zeros(max(1, length), np.float32)) for length in stream.lengths.tolist()]
+        if stream.name in (PARAMETER, GRADIENT):
+            made = [Tensor(np.zeros(length, np.float32)) for length in lengths]
+        else:
+            arrays = arrays_in_one_block([(length,) for length in lengths], [stream.dtype] * len(lengths))
+            for array in arrays:
+                array.fill(0)
+            made = [Tensor.from_numpy(array) for array in arrays]
         self._tensors = [tensor if tensor.dtype == dtype else tensor.astype(dtype) for tensor in made]
         wait_for_queued_work()
         self.addresses = addresses_of(self._tensors)
