@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 
 import mindspore
@@ -229,3 +230,61 @@ def test_an_element_of_a_view_is_that_of_the_view(reader, dtype):
     assert [element_of(row, i) for i in range(4)] == [4.0, 5.0, 6.0, 7.0]
     assert [element_of(column, i) for i in range(3)] == [2.0, 6.0, 10.0]
     assert element_of(whole[2, 3], 0) == 11.0
+
+
+def _failing() -> Tensor:
+    """The result of an operator that fails when it is its turn."""
+    return mindspore.ops.gather(tensor([[1.0], [2.0]]), Tensor([7], mindspore.int32), 0)
+
+
+def test_queued_operators_are_waited_for(reader):
+    factor = Tensor(np.ones((900, 900), np.float32))
+    product = factor
+    for _ in range(4):
+        product = mindspore.ops.matmul(product, factor)
+    wait_for_queued_work()
+    begun = time.perf_counter()
+    product.asnumpy()
+    waited = time.perf_counter() - begun
+    begun = time.perf_counter()
+    mindspore.ops.matmul(product, factor).asnumpy()
+    assert waited < (time.perf_counter() - begun) / 2
+
+
+def test_the_error_of_a_queued_operator_is_raised(reader):
+    _failing()
+    with pytest.raises(RuntimeError, match="Gather"):
+        wait_for_queued_work()
+    wait_for_queued_work()
+
+
+@pytest.mark.usefixtures("library")
+def test_the_library_waits_itself():
+    assert module.tensor_reader().wait()
+
+
+def test_python_goes_on_while_operators_are_waited_for(reader):
+    """What is queued may need Python."""
+    steps = []
+    stop = threading.Event()
+
+    def count() -> None:
+        while not stop.is_set():
+            steps.append(time.perf_counter())
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=count)
+    factor = Tensor(np.ones((1200, 1200), np.float32))
+    mindspore.ops.matmul(factor, factor)
+    wait_for_queued_work()
+    thread.start()
+    try:
+        for _ in range(4):
+            mindspore.ops.matmul(factor, factor)
+        begun = time.perf_counter()
+        wait_for_queued_work()
+        ended = time.perf_counter()
+    finally:
+        stop.set()
+        thread.join()
+    assert sum(begun < moment < ended for moment in steps) > 3

@@ -8,11 +8,12 @@ asks tensor after tensor.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
-from mindspore import Parameter, Tensor
+from mindspore import Parameter, Tensor, context
 from mindspore._c_expression import TensorPy
 from mindspore.graph.api import _pynative_executor
 
@@ -32,13 +33,21 @@ _dtype = attrgetter("dtype")
 _NUMBERS = {dtype: KINDS.index(name) for dtype, name in NAMES.items()}
 
 
-# Called at every step, between which caches forget: the wrapper in Python around it takes 10 us then.
-_sync = getattr(_pynative_executor, "_executor", _pynative_executor).sync
-
-
 def wait_for_queued_work() -> None:
-    """Let every operator that was queued so far finish, so that no write overtakes a read."""
-    _sync()
+    """Let every operator that was queued so far finish, so that no write overtakes a read.
+
+    Raises:
+        RuntimeError: and others, that of an operator that failed.
+    """
+    reader = tensor_reader()
+    if reader is None or not _on_processors() or not reader.wait():
+        _pynative_executor.sync()
+
+
+@cache
+def _on_processors() -> bool:
+    """Whether nothing is queued behind what MindSpore calls its pipeline; any other device has streams of its own."""
+    return bool(context.get_context("device_target") == "CPU")
 
 
 def address_of(parameter: Parameter) -> int:

@@ -74,6 +74,8 @@ class TensorReader:
         #: ``element(tensor, index)`` of one of at most one dimension; None where it has no such, or not in
         #: float32 or float64.
         self.element: Callable[[Tensor, int], float | None] = module.element
+        #: ``wait()`` for queued operators, with the error of one that failed; False where it has waited for nothing.
+        self.wait: Callable[[], bool] = module.wait
         self._prove()
 
     def addresses(self, tensors: Sequence[Tensor]) -> Integers | None:
@@ -257,6 +259,8 @@ def _recipe() -> tuple[Path, list[str]]:
     flags = [*builder.get_cflags(), "-w", "-O2", "-shared", *(f"-I{folder}" for folder in include)]
     libraries = Path(mindspore.__file__).parent / "lib"
     linked = [f"-L{libraries}", "-lmindspore_core", "-lmindspore_common"]
+    if (libraries / "libmindspore_runtime_pipeline.so").exists():
+        linked += ["-Wl,--no-as-needed", "-lmindspore_runtime_pipeline"]
     built = (libraries / "libmindspore_common.so").stat()
     facts = (source.read_text(encoding="utf-8"), *compiler, *flags, *linked, sys.version, mindspore.__version__)
     digest = hashlib.sha256("\0".join((*facts, f"{built.st_size} {built.st_mtime_ns}")).encode()).hexdigest()[:20]
