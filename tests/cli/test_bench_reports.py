@@ -190,6 +190,20 @@ def test_scaling_has_a_point_for_each_size_and_number_of_threads(run, tmp_path):
     assert (tmp_path / "scaling.png").read_bytes().startswith(PNG)
 
 
+def test_scaling_of_several_comes_from_processes_of_their_own(run, tmp_path, monkeypatch):
+    # Memory that one of them holds is none that the next could use; this process itself times nothing.
+    monkeypatch.setattr("tinyms_core.cli.bench.scaling.measure_scaling.__code__", (lambda *given: 1 / 0).__code__)
+    result = run(
+        "bench", "momentum", "sgd", "--scaling", "--largest", "10000", "--steps", "1", "--threads", "1", "--json",
+        str(tmp_path / "scaling.json"),
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    scaling = json.loads((tmp_path / "scaling.json").read_text())["scaling"]
+    assert [(p["optimizer"], p["tensors"]) for p in scaling["points"]] == [
+        (name, tensors) for name in ("momentum", "sgd") for tensors in (1, 100, 10_000)
+    ]
+
+
 def test_scaling_stops_where_memory_ends_and_says_so(run, monkeypatch):
     monkeypatch.setattr("tinyms_core.cli.bench.room.available_bytes", lambda: 150_000)
     result = run("bench", "momentum", "--scaling", "--largest", "10000", "--steps", "1", "--threads", "1")

@@ -1,7 +1,8 @@
 """Timing optimizers in processes of their own.
 
 What one optimizer leaves behind in a process, compiled graphs and memory in pieces, makes small steps of those that
-come after it several times as slow. So of several each has its own process.
+come after it several times as slow, and takes memory that the largest ones need. So of several each has its own
+process.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tinyms_core.cli.bench.order import Order
 from tinyms_core.cli.errors import CommandError
@@ -23,10 +25,60 @@ if TYPE_CHECKING:
     from tinyms_core.cli.bench.order import Row
     from tinyms_core.cli.bench.run import Outcome
 
-_BEGAN: Final = "began"
-_FINISHED: Final = "finished"
+_TOLD: Final = "told"
 _DONE: Final = "done"
 _FAILED: Final = "failed"
+
+Result = TypeVar("Result")
+
+
+def run_apart(
+    work: Callable[[Callable[[Any], None]], Result], about: str, threads: int | None, told: Callable[[Any], None]
+) -> Result:
+    """Do work in a new process, and wait for it.
+
+    Args:
+        work: What is done there. Its argument is a function that sends what is told; it can be pickled, and so can what
+            it tells and returns.
+        about: What it times, for the message of a process that ends before its time.
+        threads: Threads of large steps; None for as many as in training.
+        told: Called with whatever the work tells.
+
+    Returns:
+        What the work returns.
+
+    Raises:
+        CommandError: If the process ends before its time, or the work raises it.
+        Exception: What else went wrong there, with the place where it did as its cause.
+    """
+    context = get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(sender, work, threads), daemon=True)
+    _forget_variables()
+    process.start()
+    # Otherwise nobody would see that the process has ended.
+    sender.close()
+    try:
+        while True:
+            try:
+                word, content = receiver.recv()
+            except EOFError:
+                process.join()
+                raise CommandError(
+                    f"bench: the process that timed {about!r} ended with {process.exitcode} before it was done"
+                ) from None
+            if word == _TOLD:
+                told(content)
+            elif word == _FAILED:
+                error, trace = content
+                raise error from _RemoteError(trace)
+            else:
+                result: Result = content
+                return result
+    finally:
+        receiver.close()
+        process.terminate()
+        process.join()
 
 
 def measure_apart(
@@ -48,36 +100,14 @@ def measure_apart(
         CommandError: If a row cannot be timed, or the process ends before its time.
         Exception: What else went wrong there, with the place where it did as its cause.
     """
-    context = get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(sender, order, tuple(rows), threads), daemon=True)
-    _forget_variables()
-    process.start()
-    # Otherwise nobody would see that the process has ended.
-    sender.close()
-    try:
-        while True:
-            try:
-                word, content = receiver.recv()
-            except EOFError:
-                process.join()
-                raise CommandError(
-                    f"bench: the process that timed {rows[0].name!r} ended with {process.exitcode} before it was done"
-                ) from None
-            if word == _BEGAN:
-                began(rows[content])
-            elif word == _FINISHED:
-                finished()
-            elif word == _FAILED:
-                error, told = content
-                raise error from _RemoteError(told)
-            else:
-                outcomes: list[Outcome] = content
-                return outcomes
-    finally:
-        receiver.close()
-        process.terminate()
-        process.join()
+
+    def told(index: int | None) -> None:
+        if index is None:
+            finished()
+        else:
+            began(rows[index])
+
+    return run_apart(partial(_measure_rows, order, tuple(rows)), rows[0].name, threads, told)
 
 
 def _forget_variables() -> None:
@@ -109,24 +139,27 @@ def _sendable(error: Exception) -> Exception:
     return error if type(arrived) is type(error) else RuntimeError(f"{type(error).__name__}: {error}")
 
 
-def _child(sender: Any, order: Order, rows: Sequence[Row], threads: int | None) -> None:
-    from tinyms_core.cli.bench.run import limit_peers, measure_rows
+def _child(sender: Any, work: Callable[[Callable[[Any], None]], Any], threads: int | None) -> None:
+    from tinyms_core.cli.bench.run import limit_peers
     from tinyms_core.kernels.threads import thread_limit
 
     with thread_limit(threads) if threads else nullcontext():
         if threads:
             limit_peers(threads)
         try:
-            outcomes = measure_rows(
-                order,
-                rows,
-                lambda row: sender.send((_BEGAN, rows.index(row))),
-                lambda: sender.send((_FINISHED, None)),
-            )
+            result = work(lambda content: sender.send((_TOLD, content)))
         except Exception as error:
             sender.send((_FAILED, (_sendable(error), traceback.format_exc())))
         else:
-            sender.send((_DONE, [_without_peers(outcome) for outcome in outcomes]))
+            sender.send((_DONE, result))
+
+
+def _measure_rows(order: Order, rows: Sequence[Row], tell: Callable[[int | None], None]) -> list[Outcome]:
+    """Time rows, and tell the index of each before it and None after each round."""
+    from tinyms_core.cli.bench.run import measure_rows
+
+    outcomes = measure_rows(order, rows, lambda row: tell(rows.index(row)), lambda: tell(None))
+    return [_without_peers(outcome) for outcome in outcomes]
 
 
 def _without_peers(outcome: Outcome) -> Outcome:

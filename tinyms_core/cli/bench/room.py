@@ -16,7 +16,7 @@ from tinyms_core.registry.specs import OptimizerSpec
 
 _MEMORY: Final = Path("/proc/meminfo")
 # Of the memory that is free, for what else a process needs.
-_SHARE: Final = 0.85
+_SHARE: Final = 0.9
 
 
 def available_bytes() -> int | None:

@@ -71,8 +71,11 @@ class Scaling:
         stops: for an optimizer that ended early, why.
     """
 
-    points: tuple[Point, ...]
-    stops: tuple[str, ...]
+    points: tuple[Point, ...] = ()
+    stops: tuple[str, ...] = ()
+
+    def __add__(self, other: Scaling) -> Scaling:
+        return Scaling(self.points + other.points, self.stops + other.stops)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as a dict that ``json.dumps`` takes."""
@@ -80,7 +83,7 @@ class Scaling:
 
 
 def measure_scaling(
-    names: Sequence[str],
+    name: str,
     around: str,
     setting: Setting,
     threads: Sequence[int],
@@ -92,8 +95,8 @@ def measure_scaling(
     """Time steps of growing size.
 
     Args:
-        names: The optimizers' names.
-        around: What one is built around that is built so.
+        name: The optimizer's name.
+        around: What it is built around, where it is built so.
         setting: Mode, dtype and preprocessing.
         threads: How many threads, in turns.
         sets: Parameters' shapes, smallest first.
@@ -102,20 +105,17 @@ def measure_scaling(
         began: Called before each size with what it is.
 
     Returns:
-        The points. An optimizer ends before the first size that does not fit into memory.
+        The points, which end before the first size that does not fit into memory.
     """
+    spec = together(name, around)
     points: list[Point] = []
-    stops: list[str] = []
-    for name in names:
-        spec = together(name, around)
-        for shapes in sets:
-            began(f"{name}, {shapes.name}")
-            missing = _missing_room(spec, shapes, setting)
-            if missing:
-                stops.append(f"{name}: stopped before {missing}")
-                break
-            points += _points(name, spec, shapes, setting, threads, rounds, limit)
-    return Scaling(tuple(points), tuple(stops))
+    for shapes in sets:
+        began(f"{name}, {shapes.name}")
+        missing = _missing_room(spec, shapes, setting)
+        if missing:
+            return Scaling(tuple(points), (f"{name}: stopped before {missing}",))
+        points += _points(name, spec, shapes, setting, threads, rounds, limit)
+    return Scaling(tuple(points), ())
 
 
 def _missing_room(spec: OptimizerSpec, shapes: ShapeSet, setting: Setting) -> str:

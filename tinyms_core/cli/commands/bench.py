@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -207,7 +208,7 @@ def bench(
         if cold_start:
             results, missed = _time_starts(order, screen), False
         elif scaling:
-            results, missed = _time_sizes(order, thread_count(), largest, plots, screen), False
+            results, missed = _time_sizes(order, threads, largest, plots, screen), False
         else:
             results, missed = _time_steps(order, threads, report["settings"], goals, plots, with_memory, screen)
     if json_file is not None:
@@ -388,18 +389,26 @@ def _time_starts(order: Order, screen: Console) -> dict[str, Any]:
     return {"cold_starts": [start.to_dict() for start in starts]}
 
 
-def _time_sizes(order: Order, threads: int, largest: int, plots: Path | None, screen: Console) -> dict[str, Any]:
+def _time_sizes(order: Order, threads: int | None, largest: int, plots: Path | None, screen: Console) -> dict[str, Any]:
+    """Time steps of growing size, of several optimizers each in its own process; returns what goes into the JSON."""
+    from tinyms_core.cli.bench.apart import run_apart
     from tinyms_core.cli.bench.plots import draw_scaling
-    from tinyms_core.cli.bench.scaling import measure_scaling, scaling_report
+    from tinyms_core.cli.bench.scaling import Scaling, measure_scaling, scaling_report
+    from tinyms_core.kernels.threads import thread_count
 
-    counts, sets, setting = thread_counts(threads), sizes(largest), order.settings[0]
+    counts, sets, setting = thread_counts(thread_count()), sizes(largest), order.settings[0]
+    found = Scaling()
     with progress_bar() as bar:
         task = bar.add_task("scaling", total=len(order.names) * len(sets), note="")
 
         def began(note: str) -> None:
             bar.update(task, advance=1, note=note)
 
-        found = measure_scaling(order.names, order.around, setting, counts, sets, order.steps, order.limit, began)
+        for done, name in enumerate(order.names, start=1):
+            work = partial(measure_scaling, name, order.around, setting, counts, sets, order.steps, order.limit)
+            found += work(began) if len(order.names) == 1 else run_apart(work, name, threads, began)
+            # Sizes that the memory has no room for were not begun.
+            bar.update(task, completed=done * len(sets))
     screen.print(scaling_report(found, counts, setting))
     if plots is not None:
         _name_pictures([draw_scaling(found.points, plots)], screen)
