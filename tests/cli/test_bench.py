@@ -314,7 +314,16 @@ def test_centralization_needs_convolutions(run, monkeypatch):
     monkeypatch.setitem(SHAPE_SETS, "conv", lambda: ShapeSet("conv", ((4, 3, 2, 2), (5,))))
     options = ("--shapes", "conv", "--centralize", "--steps", "1", "--against", "none", "--json", "-")
     assert json.loads(run("bench", "adam", *options).stdout)["results"][0]["centralize"] is True
-    assert "does not centralize" in run("bench", "adafactor", *options).stderr
+    assert "'adafactor' does not centralize" in run("bench", "adam", "adafactor", *options).stderr
+
+
+def test_of_all_those_are_left_out_that_do_not_centralize(run, monkeypatch):
+    monkeypatch.setitem(SHAPE_SETS, "conv", lambda: ShapeSet("conv", ((4, 3, 2, 2), (5,))))
+    monkeypatch.setattr("tinyms_core.cli.commands.bench.list_optimizers", lambda: ("adafactor", "sgd"))
+    result = run("bench", "--shapes", "conv", "--centralize", "--steps", "1", "--against", "none", "--json", "-")
+    report = json.loads(result.stdout)
+    assert [(row["optimizer"], row["centralize"]) for row in report["results"]] == [("sgd", True)]
+    assert report["left_out"] == ["adafactor is left out: it does not centralize"]
 
 
 def test_what_does_not_fit_into_memory_is_refused_before_it_is_built(run, monkeypatch):

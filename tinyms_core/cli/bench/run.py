@@ -22,7 +22,6 @@ from tinyms_core.cli.bench.shapes import ShapeSet
 from tinyms_core.cli.bench.steps import CellStep
 from tinyms_core.cli.bench.timing import Ratio, Step, Times, race, steps_of_a_turn
 from tinyms_core.cli.bench.walk import Walk
-from tinyms_core.cli.errors import CommandError
 from tinyms_core.optimizer.modes import execution_mode
 from tinyms_core.optimizer.tensor_reader import tensor_reader
 from tinyms_core.optimizer.work import Work, step_work
@@ -228,11 +227,9 @@ def measure(
         What it took. All memory that was needed is free again.
 
     Raises:
-        CommandError: If the memory does not suffice, or the optimizer does not centralize.
+        CommandError: If the memory does not suffice.
     """
     spec = together(name, around)
-    if setting.centralize and not spec.capabilities.centralization:
-        raise CommandError(f"--centralize: {name!r} does not centralize gradients; leave it out")
     arguments = bench_arguments(spec)
     running_peers = {kind: peer for kind, peer in peers.items() if peer.build is not None}
     require_room(spec, arguments, shapes, setting, contestants=1 + len(running_peers))

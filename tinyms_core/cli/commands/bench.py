@@ -189,6 +189,8 @@ def bench(
         _require_plain(name, together(name, around))
     if centralize:
         _require_convolutions(sets)
+        if names:
+            _require_centralization(asked)
     goals = read_goals(goals_file) if goals_file is not None else ()
     if plots is not None:
         require_matplotlib()
@@ -238,6 +240,16 @@ def _require_convolutions(sets: Sequence[ShapeSet]) -> None:
                 f"--centralize: the set {shapes.name!r} has no convolutions, whose gradients alone can be centralized; "
                 "name --shapes conv or resnet50"
             )
+
+
+def _require_centralization(names: Sequence[str]) -> None:
+    for name in names:
+        if not _centralizes(name):
+            raise CommandError(f"--centralize: {name!r} does not centralize gradients; leave it out")
+
+
+def _centralizes(name: str) -> bool:
+    return optimizer_info(name).capabilities.centralization
 
 
 def _require_plain(name: str, spec: OptimizerSpec) -> None:
@@ -344,12 +356,17 @@ def _rows_of(order: Order) -> tuple[list[Row], list[str]]:
     for name in order.names:
         for setting in order.settings:
             for shapes in order.sets:
-                reason = _too_long(order, setting, shapes)
+                reason = _no_centralization(name, setting) or _too_long(order, setting, shapes)
                 if not reason:
                     rows.append(Row(name, setting, shapes))
                 elif reason not in left_out:
                     left_out.append(reason)
     return rows, left_out
+
+
+def _no_centralization(name: str, setting: Setting) -> str:
+    """Why an optimizer is not timed with a setting; empty where it is."""
+    return f"{name} is left out: it does not centralize" if setting.centralize and not _centralizes(name) else ""
 
 
 def _too_long(order: Order, setting: Setting, shapes: ShapeSet) -> str:
