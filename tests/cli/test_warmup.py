@@ -86,6 +86,20 @@ def test_the_count_of_compiled_functions_sees_a_cache_that_is_empty(cache):
     assert missed > 0
 
 
+def test_kernels_of_centralized_gradients_are_compiled_for_who_asks(run, cache, monkeypatch):
+    assert run("warmup", "sgd").exit_code == 0
+    assert not list(cache.rglob("*_centralized_*"))
+    assert run("warmup", "sgd", "--centralize").exit_code == 0
+    assert list(cache.rglob("sgd_cpu_float32_float32_centralized_*"))
+    refused = run("warmup", "sgd", "adafactor", "--centralize")
+    assert refused.exit_code == 2
+    assert "'adafactor' does not centralize" in refused.stderr
+    monkeypatch.setattr("tinyms_core.cli.commands.warmup.list_optimizers", lambda: ("adafactor", "sgd"))
+    report = json.loads(run("warmup", "--centralize", "--json", "-").stdout)
+    assert [row["what"] for row in report["results"][2:]] == ["adafactor", "sgd"]
+    assert "adafactor: does not centralize" in report["skipped"]
+
+
 def test_one_that_fails_leaves_the_others_alone(run, cache, monkeypatch):
     from tinyms_core.cli.warmup import compilation
 

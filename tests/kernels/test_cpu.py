@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.kernels import rules
-from tinyms_core.kernels.batch import CHUNK, make_batch
+from tinyms_core.kernels.batch import CHUNK, ROW_CHUNK, chunk_lengths, make_batch
 from tinyms_core.kernels.cpu import CpuKernel, compute_type
 from tinyms_core.kernels.host import host_function
 from tinyms_core.kernels.program import analyse
@@ -120,11 +120,52 @@ def test_row_means_are_subtracted_in_the_same_pass(row):
     run.check(2e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("row", [3, 32, 577, 4096])
+def test_row_means_are_those_of_their_rows_in_chunks_of_many(row, dtype):
+    # Of a chunk's rows the first one's sum is taken by itself, the others' while the row before is updated.
+    rows = ROW_CHUNK // row * 2 + 3
+    run = Run(rules.layerwise, dtype, sizes=[row * rows, row], rows=[row, row], chunk=None)
+    assert run.batch.chunks == 4
+    for _ in range(3):
+        run.advance()
+    run.check({"float32": 2e-6, "float64": 1e-13}[dtype])
+
+
+def test_a_kernel_for_centralized_gradients_does_to_others_what_one_without_them_does():
+    alone, beside = (Run(rules.layerwise, "float32", sizes=[5000, 64], rows=rows) for rows in (None, [0, 16]))
+    for _ in range(3):
+        alone.advance()
+        beside.advance()
+    for index in range(2):
+        first, second = alone.parameters[index], beside.parameters[index]
+        assert np.array_equal(first, second) == (index == 0)
+
+
+def test_chunks_hold_whole_rows_and_more_of_them_where_they_are_centralized():
+    rows = np.array([0, 1, 577, ROW_CHUNK - 1, ROW_CHUNK, ROW_CHUNK + 1])
+    expected = [CHUNK, ROW_CHUNK, ROW_CHUNK // 577 * 577, ROW_CHUNK - 1, ROW_CHUNK, ROW_CHUNK + 1]
+    assert chunk_lengths(rows).tolist() == expected
+    assert chunk_lengths(rows[:3], 1000).tolist() == [1000, 1000, 577]
+
+
+def test_the_sum_of_a_row_leaves_no_range_that_its_elements_keep():
+    program = analyse(rules.descent, {})
+    weights = np.zeros((3, 64), np.float32)
+    gradients = np.full((3, 64), 3e38, np.float32)
+    gradients[:, ::2] = 2e38
+    addresses = np.array([[weights.ctypes.data], [gradients.ctypes.data]])
+    batch = make_batch([weights.size], [64])
+    CpuKernel(program, "float32", "float32")(batch, addresses, np.zeros(1, np.int64), np.array([[0.0, 1.0, 1.0]]))
+    np.testing.assert_allclose(weights, 2.5e38 - gradients.astype(np.float64), rtol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [None, [100, 0, 7143]], ids=["plain", "centralized"])
 @pytest.mark.parametrize("rule", [rules.adaptive, rules.layerwise], ids=lambda rule: rule.name)
-def test_result_does_not_depend_on_threads(rule):
+def test_result_does_not_depend_on_threads(rule, rows):
     results = []
     for threads in (1, 2, 3, 7):
-        run = Run(rule, "float32", sizes=[200_000, 17, 50_001])
+        run = Run(rule, "float32", sizes=[200_000, 17, 50_001], rows=rows, chunk=None)
         with thread_limit(threads):
             for _ in range(3):
                 run.advance()

@@ -22,7 +22,8 @@ from tinyms_core.kernels.array_rows import RowGradient, RowStep, is_rows, read_r
 from tinyms_core.kernels.backends import Backend, backend_for, offloading
 from tinyms_core.kernels.batch import Floats, Integers, make_batch
 from tinyms_core.kernels.buffers import CPU, Buffer, read_buffer
-from tinyms_core.kernels.cpu import PREPROCESSING, compute_type
+from tinyms_core.kernels.cpu import compute_type
+from tinyms_core.kernels.cpu_source import PREPROCESSING
 from tinyms_core.kernels.displacement import not_elementwise
 from tinyms_core.kernels.overlaps import Placed, Written
 from tinyms_core.kernels.rule import Rule

@@ -16,7 +16,8 @@ from tinyms_core.kernels.array_groups import ArraySetting, require_one_device
 from tinyms_core.kernels.backends import Backend
 from tinyms_core.kernels.batch import Floats, Integers, make_batch
 from tinyms_core.kernels.buffers import INTEGERS, Buffer, read_buffer
-from tinyms_core.kernels.cpu import PREPROCESSING, compute_type
+from tinyms_core.kernels.cpu import compute_type
+from tinyms_core.kernels.cpu_source import PREPROCESSING
 from tinyms_core.kernels.hand_over import hand_over
 from tinyms_core.kernels.program import analyse
 from tinyms_core.kernels.storage import WIDTHS

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from tinyms_core.kernels.arrays import array_at
-from tinyms_core.kernels.batch import CHUNK, Batch, Floats, Integers, make_batch
+from tinyms_core.kernels.batch import Batch, Floats, Integers, make_batch
 from tinyms_core.kernels.buffers import CPU, GPU, Buffer
-from tinyms_core.kernels.cpu import PREPROCESSING, CpuKernel
+from tinyms_core.kernels.cpu import CpuKernel
+from tinyms_core.kernels.cpu_source import PREPROCESSING
 from tinyms_core.kernels.factor import Factor
 from tinyms_core.kernels.on_arrays import loaded
 from tinyms_core.kernels.program import Program
@@ -30,7 +31,7 @@ class Backend(Protocol):
 
     name: str
     state_device: str
-    chunk: int
+    chunk: int | None
     block: int
 
     def filled(self, shape: tuple[int, ...], dtype: str, value: float) -> Any:
@@ -65,7 +66,8 @@ class CpuBackend:
     """Host memory, in numpy arrays."""
 
     name = state_device = CPU
-    chunk = CHUNK
+    # As CPU kernels have it.
+    chunk: int | None = None
     # Elements of a block of an exact step's gradient.
     block = 1 << 18
 
@@ -122,9 +124,10 @@ class GpuBackend:
         from tinyms_core.kernels import gpu, gpu_device
 
         self._gpu, self._device = gpu, gpu_device
-        self.chunk = gpu_device.launch_shape().chunk
+        chunk = gpu_device.launch_shape().chunk
+        self.chunk: int | None = chunk
         # Elements of a block of an exact step's gradient: enough to keep the GPU busy, little beside its memory.
-        self.block = self.chunk * gpu_device.BLOCK_CHUNKS
+        self.block = chunk * gpu_device.BLOCK_CHUNKS
 
     def current_device(self) -> int:
         """The number of the GPU that kernels are launched on."""

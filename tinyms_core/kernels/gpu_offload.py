@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from tinyms_core.kernels.batch import Batch, Floats, Integers, make_batch
-from tinyms_core.kernels.cpu import PREPROCESSING, CpuKernel, compute_type
+from tinyms_core.kernels.cpu import CpuKernel, compute_type
+from tinyms_core.kernels.cpu_source import PREPROCESSING
 from tinyms_core.kernels.displacement import only_displaces
 from tinyms_core.kernels.gpu_device import DeviceArray, launch_shape
 from tinyms_core.kernels.gpu_queues import Staging, new_queues

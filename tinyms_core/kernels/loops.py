@@ -29,26 +29,43 @@ def fetchers(streams: Mapping[str, str]) -> list[str]:
     return [f'_fetch_{name} = fetcher("{storage}")' for name, storage in streams.items()]
 
 
-def blocks(streams: Mapping[str, str], body: Sequence[str]) -> list[str]:
+def blocks(
+    streams: Mapping[str, str],
+    body: Sequence[str],
+    *,
+    beyond: Mapping[str, str] | None = None,
+    always: bool = False,
+    before: Sequence[str] = (),
+    after: Sequence[str] = (),
+) -> list[str]:
     """Lines of a loop over ``range(first, last)``, inside of a function.
 
     Args:
         streams: The tensors that the loop goes over, by name, and on what condition: a Python expression of what does
             not change in the loop, empty where it always does. The address of each is in ``a_NAME``.
         body: What is done for the element ``i``.
+        beyond: How many elements after ``i`` a tensor is read as well, an expression. Its lines are asked for there:
+            those at ``i`` have been read before.
+        always: Whether lines are asked for however short the range is.
+        before, after: What is done before the elements of a block, and after them.
 
     Returns:
         Lines with the indentation of a function's body.
     """
+    beyond = beyond or {}
+    further = {name: f" + {beyond[name]}" if name in beyond else "" for name in streams}
     # A short tensor is in the cache before its lines could be asked for.
-    lines, asking = [f"    far = last - first > {AHEAD}"], []
+    lines, asking = [f"    far = {always or f'last - first > {AHEAD}'}"], []
     for number, condition in enumerate(dict.fromkeys(streams.values())):
         lines.append(f"    near_{number} = last if far{f' and ({condition})' if condition else ''} else first")
         asking.append(f"if start < near_{number}:")
-        asking += [f"    _fetch_{name}(a_{name}, start)" for name in streams if streams[name] == condition]
-    block = [*asking, f"for j in range({BLOCK}):", "    i = start + j", *(f"    {line}" for line in body)]
+        asking += [
+            f"    _fetch_{name}(a_{name}, start{further[name]})" for name in streams if streams[name] == condition
+        ]
+    block = [*asking, *before, f"for j in range({BLOCK}):", "    i = start + j"]
+    block += [*(f"    {line}" for line in body), *after]
     lines.append(f"    middle = first + (last - first) // {BLOCK} * {BLOCK}")
-    if sum(not condition for condition in streams.values()) > FEW:
+    if sum(not condition for condition in streams.values()) + len(beyond) > FEW:
         lines += ["    while first < middle:", "        start = first", *(f"        {line}" for line in block)]
         lines.append(f"        first += {BLOCK}")
     else:
@@ -64,6 +81,5 @@ def blocks(streams: Mapping[str, str], body: Sequence[str]) -> list[str]:
             f"        first += {BLOCK}",
             "    first += half",
         ]
-    lines.append("    for i in range(first, last):")
-    lines += [f"        {line}" for line in body]
-    return lines
+    rest = [*before, "for i in range(first, last):", *(f"    {line}" for line in body), *after]
+    return [*lines, *(f"    {line}" for line in rest)]

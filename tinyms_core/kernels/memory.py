@@ -20,7 +20,7 @@ from tinyms_core.kernels.storage import WIDTHS
 
 COMPUTE_TYPES = {"float32": types.float32, "float64": types.float64}
 IR_TYPES = {"float32": ir.FloatType(), "float64": ir.DoubleType(), "float16": ir.HalfType()}
-_SCOPES = 16
+_SCOPES = 18
 # Bytes of a cache line.
 _LINE = 64
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from tinyms_core.kernels.batch import Batch, Floats, Integers, make_batch
-from tinyms_core.kernels.cpu import PREPROCESSING, CpuKernel
+from tinyms_core.kernels.cpu import CpuKernel
+from tinyms_core.kernels.cpu_source import PREPROCESSING
 from tinyms_core.kernels.errors import RuleError
 from tinyms_core.kernels.host import host_function
 from tinyms_core.kernels.program import analyse

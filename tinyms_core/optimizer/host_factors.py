@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinyms_core.kernels.batch import Batch, Floats, Integers, make_batch
-from tinyms_core.kernels.cpu import PREPROCESSING, CpuKernel
+from tinyms_core.kernels.cpu import CpuKernel
+from tinyms_core.kernels.cpu_source import PREPROCESSING
 from tinyms_core.kernels.factor import Factor
 from tinyms_core.kernels.host import host_function
 from tinyms_core.kernels.rule import SUPPLIED_SCALARS

@@ -12,7 +12,8 @@ import numpy as np
 from mindspore import Parameter, Tensor
 
 from tinyms_core.kernels.batch import Batch, make_batch
-from tinyms_core.kernels.cpu import PREPROCESSING, CpuKernel, compute_type
+from tinyms_core.kernels.cpu import CpuKernel, compute_type
+from tinyms_core.kernels.cpu_source import PREPROCESSING
 from tinyms_core.kernels.hand_over import hand_over
 from tinyms_core.kernels.program import analyse
 from tinyms_core.kernels.trampoline import KINDS

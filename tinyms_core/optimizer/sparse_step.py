@@ -8,7 +8,8 @@ import numpy as np
 
 from tinyms_core.kernels.arrays import array_at
 from tinyms_core.kernels.batch import make_batch
-from tinyms_core.kernels.cpu import PREPROCESSING, compute_type
+from tinyms_core.kernels.cpu import compute_type
+from tinyms_core.kernels.cpu_source import PREPROCESSING
 from tinyms_core.optimizer.sparse import SparseGradient, Values, blocks, row_bytes, touched_rows
 
 if TYPE_CHECKING:

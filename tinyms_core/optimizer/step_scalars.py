@@ -11,7 +11,8 @@ import numpy as np
 from mindspore import nn
 
 from tinyms_core.kernels.batch import Floats, Integers
-from tinyms_core.kernels.cpu import PREPROCESSING, CpuKernel, compute_type
+from tinyms_core.kernels.cpu import CpuKernel, compute_type
+from tinyms_core.kernels.cpu_source import PREPROCESSING
 from tinyms_core.kernels.host import row_function
 from tinyms_core.kernels.program import Program
 from tinyms_core.kernels.rule import SUPPLIED_SCALARS

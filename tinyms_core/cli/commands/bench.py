@@ -19,6 +19,7 @@ from tinyms_core.cli.bench.setting import DTYPES, MODES, Setting
 from tinyms_core.cli.bench.shapes import SHAPE_SETS, ShapeSet
 from tinyms_core.cli.bench.sizes import LARGEST, SMALLEST, sizes, thread_counts
 from tinyms_core.cli.bench.thresholds import Goal, goals_report, judge, read_goals
+from tinyms_core.cli.centralization import centralizes, require_centralization
 from tinyms_core.cli.choices import choices, completions
 from tinyms_core.cli.errors import Command, CommandError, ExitStatus
 from tinyms_core.cli.names import OPTIMIZER, distinct
@@ -190,7 +191,7 @@ def bench(
     if centralize:
         _require_convolutions(sets)
         if names:
-            _require_centralization(asked)
+            require_centralization(asked)
     goals = read_goals(goals_file) if goals_file is not None else ()
     if plots is not None:
         require_matplotlib()
@@ -240,16 +241,6 @@ def _require_convolutions(sets: Sequence[ShapeSet]) -> None:
                 f"--centralize: the set {shapes.name!r} has no convolutions, whose gradients alone can be centralized; "
                 "name --shapes conv or resnet50"
             )
-
-
-def _require_centralization(names: Sequence[str]) -> None:
-    for name in names:
-        if not _centralizes(name):
-            raise CommandError(f"--centralize: {name!r} does not centralize gradients; leave it out")
-
-
-def _centralizes(name: str) -> bool:
-    return optimizer_info(name).capabilities.centralization
 
 
 def _require_plain(name: str, spec: OptimizerSpec) -> None:
@@ -366,7 +357,7 @@ def _rows_of(order: Order) -> tuple[list[Row], list[str]]:
 
 def _no_centralization(name: str, setting: Setting) -> str:
     """Why an optimizer is not timed with a setting; empty where it is."""
-    return f"{name} is left out: it does not centralize" if setting.centralize and not _centralizes(name) else ""
+    return f"{name} is left out: it does not centralize" if setting.centralize and not centralizes(name) else ""
 
 
 def _too_long(order: Order, setting: Setting, shapes: ShapeSet) -> str:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from tinyms_core.cli.around import around_option, refuse_around
 from tinyms_core.cli.bench.setting import DTYPES
+from tinyms_core.cli.centralization import centralizes, require_centralization
 from tinyms_core.cli.choices import choices, completions
 from tinyms_core.cli.errors import Command, CommandError, ExitStatus
 from tinyms_core.cli.names import OPTIMIZER, distinct
@@ -47,6 +48,7 @@ _ALL: Final = "all"
     callback=numbers,
     help="A hyperparameter of training, as use_nesterov=true; kernels may differ with it.",
 )
+@click.option("--centralize", is_flag=True, help="For training that centralizes gradients of convolutions.")
 @around_option
 @json_file_option
 @click.pass_context
@@ -55,6 +57,7 @@ def warmup(
     names: tuple[str, ...],
     dtypes: tuple[str, ...],
     given: Mapping[str, Any],
+    centralize: bool,
     around: str,
     json_file: str | None,
 ) -> None:
@@ -70,6 +73,7 @@ def warmup(
       tinyms-optim warmup
       tinyms-optim warmup adam lamb --dtype float32,bfloat16
       tinyms-optim warmup adam --set use_nesterov=true
+      tinyms-optim warmup sgd momentum --centralize
       TINYMS_OPTIM_CACHE=/opt/kernels tinyms-optim warmup --dtype all --json kernels.json
     """
     asked = distinct(names or list_optimizers())
@@ -78,6 +82,8 @@ def warmup(
     refuse_around(ctx, asked)
     specs = {name: optimizer_info(name) for name in asked}
     require_hyperparameters(given, specs)
+    if centralize:
+        require_centralization(names)
     # An optimizer's kernels are for the dtypes that it declares.
     work = [(name, dtype) for name, spec in specs.items() for dtype in dtypes if dtype in spec.capabilities.dtypes]
     skipped = [
@@ -86,6 +92,9 @@ def warmup(
         for dtype in dtypes
         if dtype not in spec.capabilities.dtypes
     ]
+
+    centralizing = [name for name in asked if centralize and centralizes(name)]
+    skipped += [f"{name}: does not centralize" for name in asked if centralize and name not in centralizing]
 
     from tinyms_core.cli.warmup.compilation import LIBRARIES, switched_off, warm_library, warm_optimizer
 
@@ -101,7 +110,7 @@ def warmup(
             bar.advance(task)
         for name, dtype in work:
             bar.update(task, note=f"{name}, {dtype}")
-            done.append(warm_optimizer(name, dtype, around, given))
+            done.append(warm_optimizer(name, dtype, around, given, centralize=name in centralizing))
             bar.advance(task)
     _show(done, skipped, time.perf_counter() - began, json_file)
     if any(warmed.error for warmed in done):

@@ -93,7 +93,7 @@ def warm_library(library: str) -> Warmed:
     return _compared(library, "", before, began, missing())
 
 
-def warm_optimizer(name: str, dtype: str, around: str, given: Mapping[str, Any]) -> Warmed:
+def warm_optimizer(name: str, dtype: str, around: str, given: Mapping[str, Any], *, centralize: bool = False) -> Warmed:
     """Do one step of an optimizer, which compiles its kernels where the cache has none.
 
     Args:
@@ -101,6 +101,7 @@ def warm_optimizer(name: str, dtype: str, around: str, given: Mapping[str, Any])
         dtype: Of parameters and gradients.
         around: What it is built around, where it is built so.
         given: Hyperparameters that kernels may depend on; those that it has count.
+        centralize: Whether to do one more step with centralized gradients, which have kernels of their own.
 
     Returns:
         What was compiled, or why it failed.
@@ -110,7 +111,12 @@ def warm_optimizer(name: str, dtype: str, around: str, given: Mapping[str, Any])
         spec = together(name, around)
         arguments = {**bench_arguments(spec), **{key: value for key, value in given.items() if key in spec.defaults}}
         with execution_mode("pynative"):
-            (_train_network if spec.capabilities.consumes_network else _step)(spec, arguments, dtype)
+            if spec.capabilities.consumes_network:
+                _train_network(spec, arguments, dtype)
+            else:
+                _step(spec, arguments, dtype)
+                if centralize:
+                    _step(spec, arguments, dtype, centralize=True)
             _pynative_executor.sync()
     except Exception as failure:
         # The others go on, whatever one plugin does; its failure is in the table and in the exit status.
@@ -124,11 +130,16 @@ def _compared(what: str, dtype: str, before: Files, began: float, error: str) ->
     return Warmed(what, dtype, len(new), sum(size for size, _ in new), seconds, error)
 
 
-def _step(spec: OptimizerSpec, arguments: Mapping[str, Any], dtype: str) -> None:
+def _step(spec: OptimizerSpec, arguments: Mapping[str, Any], dtype: str, centralize: bool = False) -> None:
     kind = getattr(mindspore, dtype)
     values = [np.full(shape, 0.5, np.float32) for shape in _SHAPES]
     parameters = [Parameter(Tensor(value).astype(kind), name=f"p{prod(value.shape)}_{value.ndim}") for value in values]
-    optimizer = resolve(spec.implementation)(parameters, **arguments)
+    groups = [
+        {"params": [one for one in parameters if one.ndim == 4], "grad_centralization": True},
+        {"params": [one for one in parameters if one.ndim != 4]},
+        {"order_params": parameters},
+    ]
+    optimizer = resolve(spec.implementation)(groups if centralize else parameters, **arguments)
     optimizer(tuple(Tensor(value).astype(kind) for value in values))
 
 
