@@ -8,11 +8,14 @@ import pytest
 from tests.kernels import rules
 from tinyms_core.kernels.batch import CHUNK, ROW_CHUNK, chunk_lengths, make_batch
 from tinyms_core.kernels.cpu import CpuKernel, compute_type
+from tinyms_core.kernels.cpu_source import cpu_source
 from tinyms_core.kernels.host import host_function
 from tinyms_core.kernels.program import analyse
 from tinyms_core.kernels.threads import thread_limit
 
 SIZES = [0, 1, 3, 7, 64, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5]
+# Sums over a tensor are added up in the order of its chunks; these have none.
+ONE_PASS = [rule for rule in rules.RULES if analyse(rule, rules.HYPERPARAMETERS[rule.name]).stages == 1]
 STEP_SCALARS = {"lr": 0.05, "weight_decay": 0.02}
 DECAY, SCALE = 0.3, 0.25
 
@@ -132,14 +135,28 @@ def test_row_means_are_those_of_their_rows_in_chunks_of_many(row, dtype):
     run.check({"float32": 2e-6, "float64": 1e-13}[dtype])
 
 
-def test_a_kernel_for_centralized_gradients_does_to_others_what_one_without_them_does():
-    alone, beside = (Run(rules.layerwise, "float32", sizes=[5000, 64], rows=rows) for rows in (None, [0, 16]))
-    for _ in range(3):
-        alone.advance()
-        beside.advance()
-    for index in range(2):
-        first, second = alone.parameters[index], beside.parameters[index]
-        assert np.array_equal(first, second) == (index == 0)
+@pytest.mark.parametrize("dtype", ["float32", "float16", "float64"])
+@pytest.mark.parametrize("rule", ONE_PASS, ids=lambda rule: rule.name)
+@pytest.mark.parametrize("row", [9, 32, 577, 4096])
+def test_a_row_has_the_same_bits_wherever_a_chunk_begins(row, rule, dtype):
+    found = []
+    for chunk in (None, row, 3 * row):
+        run = Run(rule, dtype, sizes=[row * 50], rows=[row], chunk=chunk)
+        for _ in range(3):
+            run.advance()
+        found.append([array.copy() for array, _ in run.pairs()])
+    for other in found[1:]:
+        for first, second in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(first, second)
+
+
+def test_batches_of_a_step_have_one_kernel_whether_their_own_gradients_are_centralized_or_not():
+    kernel = CpuKernel(analyse(rules.descent, {}), "float32", "float32")
+    beside, own, plain = make_batch([4], centralized=True), make_batch([4], [2]), make_batch([4])
+    assert kernel.passes(beside) is kernel.passes(own)
+    assert kernel.passes(plain) is not kernel.passes(own)
+    sources = [cpu_source(kernel.program, kernel.storage, "float32", centralized=flag) for flag in (False, True)]
+    assert ["_row_sum" in source for source in sources] == [False, True]
 
 
 def test_chunks_hold_whole_rows_and_more_of_them_where_they_are_centralized():

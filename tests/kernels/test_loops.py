@@ -17,13 +17,13 @@ from tinyms_core.kernels.traffic import moved_when
 LENGTHS = [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, AHEAD, AHEAD + 1, AHEAD + BLOCK, 3 * AHEAD + 5]
 
 
-def _walk(first, last, decay, more=("m",), **options):
+def _walk(first, last, decay, more=("m",), body=("visited.append(i)",), **options):
     """What a generated loop goes over, and from where its blocks ask for what is ahead, for each stream."""
     streams = {"w": "", "g": "", "v": "decay != 0", **dict.fromkeys(more, "")}
     visited, asked = [], {name: [] for name in streams}
     names = {f"_fetch_{name}": lambda address, index: asked[address].append(index) for name in asked}
     names |= {f"a_{name}": name for name in streams} | {"visited": visited}
-    source = "\n".join(["def loop(first, last, decay):", *blocks(streams, ["visited.append(i)"], **options)])
+    source = "\n".join(["def loop(first, last, decay):", *blocks(streams, body, **options)])
     exec(source, names)
     names["loop"](first, last, decay)
     return visited, asked
@@ -53,20 +53,24 @@ def test_few_streams_go_through_both_halves_side_by_side(first, length):
     assert asked["w"] == (starts if length > AHEAD else [])
 
 
-@pytest.mark.parametrize("length", [*LENGTHS, HALVED + 5])
-def test_what_is_read_further_on_as_well_is_asked_for_there_and_not_side_by_side(length):
-    visited, asked = _walk(7, 7 + length, decay=0.0, more=(), beyond={"g": "1000"}, always=True)
-    assert visited == list(range(7, 7 + length))
+@pytest.mark.parametrize("length", LENGTHS)
+def test_what_is_read_further_on_as_well_is_asked_for_there(length):
+    _, asked = _walk(7, 7 + length, decay=0.0, more=(), beyond={"g": "1000"}, always=True)
     starts = list(range(7, 7 + length - BLOCK + 1, BLOCK))
     assert asked == {"w": starts, "g": [start + 1000 for start in starts], "v": []}
 
 
-@pytest.mark.parametrize("length", LENGTHS)
-def test_blocks_begin_and_end_with_what_is_wanted(length):
-    visited, _ = _walk(0, length, decay=0.0, before=["visited.append('[')"], after=["visited.append(']')"])
-    parts = [list(range(start, min(start + BLOCK, length))) for start in range(0, length - BLOCK + 1, BLOCK)]
-    parts.append(list(range(length // BLOCK * BLOCK, length)))
-    assert visited == [one for part in parts for one in ("[", *part, "]")]
+@pytest.mark.parametrize("body", [["visited.append(i)"], []])
+@pytest.mark.parametrize("length", [*LENGTHS, HALVED + 5])
+def test_what_is_done_besides_is_done_for_each_block_and_each_element_of_the_rest(length, body):
+    besides = {"block": ["visited.append([start])"], "rest": ["visited.append([i])"]}
+    visited, _ = _walk(0, length, decay=0.0, body=body, **besides)
+    blocks_end = length // BLOCK * BLOCK
+    assert [one for one in visited if not isinstance(one, list)] == (list(range(length)) if body else [])
+    assert [one for one in visited if isinstance(one, list)] == [
+        *([start] for start in range(0, blocks_end, BLOCK)),
+        *([i] for i in range(blocks_end, length)),
+    ]
 
 
 def test_what_a_pass_does_not_move_is_not_asked_for():

@@ -302,6 +302,7 @@ class _Call:
             rows,
             chunk=owner._backend.chunk,
             shapes=[setting.buffer.shape for setting in settings],
+            centralized=any(group.centralize for group in owner._groups),
         )
 
 

@@ -60,6 +60,8 @@ class Batch:
         tensor_chunks: where each tensor's chunks begin, with the number of chunks at the end.
         shapes: each tensor's shape, where it was given; rules do not need it.
         wholes: what the tensors are parts of; None where each is whole.
+        centralized: whether gradients of the step that the batch belongs to may be centralized, its own or others: all
+            its batches have one kernel, since two need not give the last bits of a sum alike.
     """
 
     sizes: Integers
@@ -70,6 +72,7 @@ class Batch:
     tensor_chunks: Integers
     shapes: tuple[tuple[int, ...], ...] = ()
     wholes: Wholes | None = None
+    centralized: bool = False
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy's arrays lie elsewhere.
@@ -112,6 +115,8 @@ def make_batch(
     rows: Sequence[int] | Integers | None = None,
     chunk: int | None = None,
     shapes: Sequence[tuple[int, ...]] = (),
+    *,
+    centralized: bool = False,
 ) -> Batch:
     """Cut tensors into chunks.
 
@@ -120,6 +125,7 @@ def make_batch(
         rows: row length of each tensor whose gradient is centralized, 0 for the others.
         chunk: elements of a chunk; rows are never cut. As CPU kernels have it, unless given.
         shapes: shape of each tensor, for kernels that want it.
+        centralized: whether gradients that are in other batches of the same step are centralized.
 
     Returns:
         The batch.
@@ -132,4 +138,5 @@ def make_batch(
     tensor = np.repeat(np.arange(len(lengths), dtype=np.int64), counts)
     first = (np.arange(len(tensor), dtype=np.int64) - tensor_chunks[tensor]) * steps[tensor]
     last = np.minimum(first + steps[tensor], lengths[tensor])
-    return Batch(lengths, row_lengths, tensor, first, last, tensor_chunks, tuple(shapes))
+    by_rows = centralized or bool(row_lengths.any())
+    return Batch(lengths, row_lengths, tensor, first, last, tensor_chunks, tuple(shapes), centralized=by_rows)

@@ -53,12 +53,11 @@ class CpuKernel:
 
     def passes(self, batch: Batch) -> Passes:
         """The compiled passes for a batch; their module is written and imported on first use."""
-        centralized = bool(batch.rows.any())
-        if centralized not in self._loaded:
+        if batch.centralized not in self._loaded:
             with self._lock:
-                if centralized not in self._loaded:
-                    self._loaded[centralized] = self._load(centralized)
-        return self._loaded[centralized]
+                if batch.centralized not in self._loaded:
+                    self._loaded[batch.centralized] = self._load(batch.centralized)
+        return self._loaded[batch.centralized]
 
     def _load(self, centralized: bool) -> Passes:
         import numba

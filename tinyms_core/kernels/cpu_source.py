@@ -23,10 +23,6 @@ SHORT_SUM = 2048
 SAFE_SUMS = (1e-28, 1e28)
 # Columns of the table of scalars that precede the program's slots.
 PREPROCESSING = ("decay", "scale")
-# A row's elements are added up in the arithmetic's own type within a block, blocks in float64. Where that leaves the
-# type's range, the row is added up once more.
-_FEW = ("few = C(0.0)",)
-_ADD_FEW = ("total += np.float64(few)",)
 # The gradient as it is loaded.
 _GIVEN = f"{GRADIENT}__0"
 # What the frame of the passes holds, in order.
@@ -37,7 +33,7 @@ _PRELUDE = '''"""Generated from the update rule {name!r} by tinyms_core; made an
 import numpy as np
 from numba import cfunc, njit
 
-from tinyms_core.kernels.memory import accumulate, fetcher, floats_at, integers_at, loader, storer
+from tinyms_core.kernels.memory import accumulate, block_adder, fetcher, floats_at, integers_at, loader, storer
 
 C = np.{compute}
 OPTIONS = dict(cache=True, error_model="numpy", fastmath={{"contract"}})
@@ -104,29 +100,40 @@ def _reductions(program: Program, stage: int) -> list[tuple[int, ReductionUse]]:
 
 
 def _row_sum_source(program: Program, storage: dict[str, str], compute: str) -> str:
-    """Functions that add up a row of the decayed gradient, fast and in float64, and what loads its elements.
+    """Functions that add up a row of the decayed gradient, fast and in float64, and what they are made of.
 
-    They are other elements than those that are written at the time, so they have scopes of their own.
+    Blocks are added up in the arithmetic's own type, all else in float64. Where that leaves the type's range, the row
+    is added up once more.
     """
+    # Their elements are others than those that are written at the time, so they have a scope of their own.
+    scope = len(program.tensors)
     lines = [
-        f'_load_row_{tensor} = loader("{storage[tensor]}", "{compute}", {index})'
-        for index, tensor in enumerate((PARAMETER, GRADIENT), start=len(program.tensors))
+        f'_load_row_{tensor} = loader("{storage[tensor]}", "{compute}", {scope})' for tensor in (PARAMETER, GRADIENT)
     ]
-    lines += ["", "", "@njit(**OPTIONS)", f"def _row_sum(a_{PARAMETER}, a_{GRADIENT}, first, last, decay):"]
-    lines.append("    total = 0.0")
-    lines += blocks({GRADIENT: "", PARAMETER: "decay != 0"}, _row_elements("i"), before=_FEW, after=_ADD_FEW)
-    lines += ["    return total", "", "", "@njit(**OPTIONS)"]
-    lines += [f"def _row_again(a_{PARAMETER}, a_{GRADIENT}, first, last, decay):", "    few = 0.0"]
-    lines += ["    for i in range(first, last):", *(f"        {line}" for line in _row_elements("i", "np.float64(x)"))]
-    return "\n".join([*lines, "    return few", "", ""])
+    lines += [
+        f'{name} = block_adder("{storage[PARAMETER]}", "{storage[GRADIENT]}", "{compute}", {scope}, decayed={decayed})'
+        for name, decayed in (("_add_block", False), ("_add_decayed_block", True))
+    ]
+    arguments = f"(a_{PARAMETER}, a_{GRADIENT}, first, last, decay):"
+    lines += ["", "", "@njit(**OPTIONS)", f"def _row_sum{arguments}", "    total = 0.0"]
+    lines += blocks({GRADIENT: "", PARAMETER: "decay != 0"}, (), block=[_row_block()], rest=_row_element())
+    lines += ["    return total", "", "", "@njit(**OPTIONS)", f"def _row_again{arguments}", "    total = 0.0"]
+    lines += ["    for i in range(first, last):", *(f"        {line}" for line in _row_element())]
+    return "\n".join([*lines, "    return total", "", ""])
 
 
-def _row_elements(index: str, term: str = "x") -> list[str]:
+def _row_block(ahead: str = "") -> str:
+    """A line that adds up a block of a row."""
+    arguments = f"(a_{PARAMETER}, a_{GRADIENT}, start{ahead}, decay)"
+    return f"total += _add_decayed_block{arguments} if decay != 0 else _add_block{arguments}"
+
+
+def _row_element(ahead: str = "") -> list[str]:
     """Lines that add up an element of a row."""
     return [
-        f"x = _load_row_{GRADIENT}(a_{GRADIENT}, {index})",
-        f"x = x + decay * _load_row_{PARAMETER}(a_{PARAMETER}, {index}) if decay != 0 else x",
-        f"few = accumulate(few, {term})",
+        f"x = _load_row_{GRADIENT}(a_{GRADIENT}, i{ahead})",
+        f"x = x + decay * _load_row_{PARAMETER}(a_{PARAMETER}, i{ahead}) if decay != 0 else x",
+        "total += np.float64(x)",
     ]
 
 
@@ -163,8 +170,8 @@ def _span_source(program: Program, stage: int, row_ahead: bool = False) -> str:
     if row_ahead:
         lines.append("    total = 0.0")
         further = {GRADIENT: "ahead", PARAMETER: "ahead"}
-        body += _row_elements("i + ahead")
-        lines += blocks(moved, body, beyond=further, always=True, before=_FEW, after=_ADD_FEW)
+        block, rest = [_row_block(" + ahead")], _row_element(" + ahead")
+        lines += blocks(moved, body, beyond=further, always=True, block=block, rest=rest)
         results.append("total")
     else:
         lines += blocks(moved, body)

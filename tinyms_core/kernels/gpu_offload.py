@@ -96,7 +96,7 @@ def divided(batch: Batch, most: int) -> list[Run]:
         members, starts = batch.chunk_tensor[begins], places[begins] - places[first]
         elements = int(ends[last - 1] - places[first])
         parts = np.diff(np.append(starts, elements))
-        own = make_batch(parts, batch.rows[members])
+        own = make_batch(parts, batch.rows[members], centralized=batch.centralized)
         runs.append(Run(first, last, elements, members, batch.chunk_first[begins], starts, own))
         first = last
     return runs

@@ -35,8 +35,8 @@ def blocks(
     *,
     beyond: Mapping[str, str] | None = None,
     always: bool = False,
-    before: Sequence[str] = (),
-    after: Sequence[str] = (),
+    block: Sequence[str] = (),
+    rest: Sequence[str] = (),
 ) -> list[str]:
     """Lines of a loop over ``range(first, last)``, inside of a function.
 
@@ -47,7 +47,8 @@ def blocks(
         beyond: How many elements after ``i`` a tensor is read as well, an expression. Its lines are asked for there:
             those at ``i`` have been read before.
         always: Whether lines are asked for however short the range is.
-        before, after: What is done before the elements of a block, and after them.
+        block: What is done for a block besides, whose first element is ``start``; in the order of the blocks.
+        rest: What is done besides for each element ``i`` that is in no block.
 
     Returns:
         Lines with the indentation of a function's body.
@@ -62,11 +63,12 @@ def blocks(
         asking += [
             f"    _fetch_{name}(a_{name}, start{further[name]})" for name in streams if streams[name] == condition
         ]
-    block = [*asking, *before, f"for j in range({BLOCK}):", "    i = start + j"]
-    block += [*(f"    {line}" for line in body), *after]
+    each = [*asking, *block]
+    if body:
+        each += [f"for j in range({BLOCK}):", "    i = start + j", *(f"    {line}" for line in body)]
     lines.append(f"    middle = first + (last - first) // {BLOCK} * {BLOCK}")
-    if sum(not condition for condition in streams.values()) + len(beyond) > FEW:
-        lines += ["    while first < middle:", "        start = first", *(f"        {line}" for line in block)]
+    if block or sum(not condition for condition in streams.values()) > FEW:
+        lines += ["    while first < middle:", "        start = first", *(f"        {line}" for line in each)]
         lines.append(f"        first += {BLOCK}")
     else:
         lines += [
@@ -77,9 +79,9 @@ def blocks(
             "    while first < middle:",
             "        for side in range(sides):",
             "            start = first + side * half",
-            *(f"            {line}" for line in block),
+            *(f"            {line}" for line in each),
             f"        first += {BLOCK}",
             "    first += half",
         ]
-    rest = [*before, "for i in range(first, last):", *(f"    {line}" for line in body), *after]
-    return [*lines, *(f"    {line}" for line in rest)]
+    lines.append("    for i in range(first, last):")
+    return [*lines, *(f"        {line}" for line in (*body, *rest))]

@@ -117,6 +117,67 @@ def storer(storage: str, compute: str, tensor: int) -> Callable[..., Any]:
     return made
 
 
+def block_adder(parameter: str, gradient: str, compute: str, tensor: int, *, decayed: bool) -> Callable[..., Any]:
+    """Make ``add(parameters, gradients, index, decay)``: the float64 sum of a block of gradients, or decayed gradients.
+
+    Halves of the block are added to each other until one number is left. So the result is the same bits in every loop,
+    whatever a compiler makes of the rest of it.
+
+    Args:
+        parameter: Storage type of the parameters.
+        gradient: Storage type of the gradients.
+        compute: Type of the arithmetic.
+        tensor: Whose alias metadata the loads carry, which must be that of nothing that is written nearby.
+        decayed: Whether ``decay`` times the parameter is added to each.
+    """
+    kind = ir.VectorType(IR_TYPES[compute], BLOCK)
+
+    @intrinsic
+    def add(typingctx: Any, parameters: Any, gradients: Any, index: Any, decay: Any) -> Any:
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+            parameters, gradients, index, decay = arguments
+            total = _load_block(builder, gradient, kind, gradients, index, tensor)
+            if decayed:
+                weights = _load_block(builder, parameter, kind, parameters, index, tensor)
+                first = builder.insert_element(ir.Constant(kind, ir.Undefined), decay, ir.IntType(32)(0))
+                factors = builder.shuffle_vector(first, first, ir.Constant(_indices(BLOCK), [0] * BLOCK))
+                product = builder.fmul(factors, weights, flags=("contract",))
+                total = builder.fadd(total, product, flags=("contract",))
+            count = BLOCK
+            while count > 1:
+                count //= 2
+                halves = (range(count), range(count, 2 * count))
+                low, high = (
+                    builder.shuffle_vector(total, total, ir.Constant(_indices(count), list(half))) for half in halves
+                )
+                total = builder.fadd(low, high)
+            return convert(builder, builder.extract_element(total, ir.IntType(32)(0)), ir.DoubleType())
+
+        return types.float64(types.int64, types.int64, types.int64, COMPUTE_TYPES[compute]), generate
+
+    made: Callable[..., Any] = add
+    return made
+
+
+def _indices(count: int) -> ir.VectorType:
+    return ir.VectorType(ir.IntType(32), count)
+
+
+def _load_block(builder: ir.IRBuilder, storage: str, kind: ir.VectorType, address: Any, index: Any, tensor: int) -> Any:
+    """A block of elements as a vector of the arithmetic's type."""
+    element = ir.IntType(16) if storage == "bfloat16" else IR_TYPES[storage]
+    place = builder.bitcast(_pointer(builder, element, address, index), ir.VectorType(element, BLOCK).as_pointer())
+    value = builder.load(place, align=WIDTHS[storage])
+    _mark(builder, value, tensor)
+    if storage == "bfloat16":
+        bits = builder.zext(value, _indices(BLOCK))
+        shifted = builder.shl(bits, ir.Constant(_indices(BLOCK), [16] * BLOCK))
+        value, element = builder.bitcast(shifted, ir.VectorType(ir.FloatType(), BLOCK)), ir.FloatType()
+    if element == kind.element:
+        return value
+    return (builder.fpext if _rank(kind.element) > _rank(element) else builder.fptrunc)(value, kind)
+
+
 def fetcher(storage: str) -> Callable[..., Any]:
     """Make ``fetch(address, index)``: what a loop over blocks reads `AHEAD` elements later is brought to the cache.
 

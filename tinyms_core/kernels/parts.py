@@ -171,5 +171,6 @@ class DividedKernel:
         found = []
         for members in (np.flatnonzero(first), np.flatnonzero(~first)):
             shapes = [batch.shapes[k] for k in members]
-            found.append((members, make_batch(batch.sizes[members], batch.rows[members], shapes=shapes)))
+            own = make_batch(batch.sizes[members], batch.rows[members], shapes=shapes, centralized=batch.centralized)
+            found.append((members, own))
         return found

@@ -258,6 +258,7 @@ class HostStep:
             [setting.parameter.size for setting in settings],
             [_row_length(setting) for setting in settings],
             shapes=[tuple(setting.parameter.shape) for setting in settings],
+            centralized=any(setting.centralize for setting in self._optimizer.settings),
         )
         if self._optimizer.divided_sums is not None:
             batch = self._optimizer.divided_sums.batch(batch, members, [setting.centralize for setting in settings])
