@@ -41,16 +41,20 @@ in [steps.json](benchmarks/steps.json).
 
 """
 
-_GRAPHS = """\
+# Further runs, by the names of their files: what the page says of them.
+_FURTHER = {
+    "centralized": """\
+## With centralized gradients
+
+The means of the rows of convolutions' gradients are taken as well, which moves nothing more; of another run
+([centralized.json](benchmarks/centralized.json)):
+""",
+    "graph": """\
 ## In graphs
 
-The same in graph mode, beside `mindspore.nn` alone, of another run ([graph.json](benchmarks/graph.json)):
-
-```console
-{command}
-```
-
-"""
+In graph mode, of another run ([graph.json](benchmarks/graph.json)); PyTorch is eager all the same:
+""",
+}
 
 
 @cache
@@ -63,12 +67,14 @@ def benchmarks_page() -> str:
     """The page, in Markdown."""
     run = _run()
     parts = [_HEAD.format(**_facts(run)), *_tables(run)]
-    if graphs := _more("graph"):
-        parts += [_GRAPHS.format(**_facts(graphs)), *_tables(graphs)]
+    for name, words in _FURTHER.items():
+        if further := _more(name):
+            parts += [f"{words}\n```console\n{_facts(further)['command']}\n```\n\n", *_tables(further)]
     parts.append(_goals(run))
     parts.append(_notes(run))
     parts.append(_memory())
     parts.append(_starts())
+    parts.append(_scaling())
     for name, title in _PICTURES.items():
         if (FOLDER / f"{name}.png").exists():
             parts.append(f"## {title}\n\n![{title}](benchmarks/{name}.png)\n\n")
@@ -111,7 +117,8 @@ def _facts(run: dict[str, Any]) -> dict[str, Any]:
     machine, settings = run["machine"], run["settings"]
     command = (
         f"tinyms-optim bench --all --shapes {','.join(settings['shapes'])} --mode {','.join(settings['modes'])} "
-        f"--against {','.join(settings['against'])} --steps {settings['steps']} --limit {settings['limit']:g}"
+        f"--against {','.join(settings['against']) or 'none'} --steps {settings['steps']} --limit {settings['limit']:g}"
+        f"{' --centralize' if settings['centralize'] else ''}"
     )
     sizes = ", ".join(f"{name} {size / 2**20:.3g} MiB" for name, size in machine["caches_bytes"].items())
     return {
@@ -126,7 +133,9 @@ def _facts(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def _set_name(row: dict[str, Any]) -> str:
-    return f"{row['shapes'].capitalize()}: {row['tensors']:,} tensors, {row['elements'] / 1e6:.4g} million elements"
+    centralized = ", gradients centralized" if row["centralize"] else ""
+    million = f"{row['elements'] / 1e6:.4g} million elements{centralized}"
+    return f"{row['shapes'].capitalize()}: {row['tensors']:,} tensors, {million}"
 
 
 def _digits(value: float) -> str:
@@ -253,4 +262,23 @@ def _starts() -> str:
             found = row[f"{cache_is}_seconds"]
             phases = [f"{found[phase]:.2f}" for phase in ("python", "mindspore", "numba", "step")]
             lines.append(f"| {row['optimizer']} | {_MODES[row['mode']]} | {cache_is} | {' | '.join(phases)} |")
+    return "\n".join(lines) + "\n\n"
+
+
+def _scaling() -> str:
+    points = _more("scaling").get("scaling", {}).get("points", ())
+    if not points:
+        return ""
+    threads = sorted({point["threads"] for point in points})
+    found = {(p["optimizer"], p["elements"], p["tensors"], p["threads"]): p for p in points}
+    lines = [
+        "## Sizes\n",
+        "Nanoseconds for an element, with so many threads; `--scaling`, everything in "
+        "[scaling.json](benchmarks/scaling.json).\n",
+        f"| optimizer | elements | tensors | {' | '.join(map(str, threads))} |",
+        f"|{'---|' * (3 + len(threads))}",
+    ]
+    for row in dict.fromkeys(key[:-1] for key in found):
+        cells = [_digits(found[(*row, count)]["nanoseconds_per_element"]) for count in threads]
+        lines.append(f"| {row[0]} | {row[1]:,} | {row[2]:,} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n\n"
