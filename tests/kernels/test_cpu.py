@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.kernels import rules
-from tinyms_core.kernels.batch import CHUNK, ROW_CHUNK, chunk_lengths, make_batch
+from tinyms_core.kernels.batch import CHUNK, make_batch
 from tinyms_core.kernels.cpu import CpuKernel, compute_type
 from tinyms_core.kernels.cpu_source import cpu_source
 from tinyms_core.kernels.host import host_function
@@ -126,10 +126,10 @@ def test_row_means_are_subtracted_in_the_same_pass(row):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("row", [3, 32, 577, 4096])
 def test_row_means_are_those_of_their_rows_in_chunks_of_many(row, dtype):
-    # Of a chunk's rows the first one's sum is taken by itself, the others' while the row before is updated.
-    rows = ROW_CHUNK // row * 2 + 3
-    run = Run(rules.layerwise, dtype, sizes=[row * rows, row], rows=[row, row], chunk=None)
-    assert run.batch.chunks == 4
+    # The first row's sum is taken by itself, the others' while the row before is updated, if the same thread does it.
+    rows = CHUNK // row * 20 + 3
+    run = Run(rules.layerwise, dtype, sizes=[row * rows, row], rows=[row, row])
+    assert run.batch.chunks == 22
     for _ in range(3):
         run.advance()
     run.check({"float32": 2e-6, "float64": 1e-13}[dtype])
@@ -140,7 +140,7 @@ def test_row_means_are_those_of_their_rows_in_chunks_of_many(row, dtype):
 @pytest.mark.parametrize("row", [9, 32, 577, 4096])
 def test_a_row_has_the_same_bits_wherever_a_chunk_begins(row, rule, dtype):
     found = []
-    for chunk in (None, row, 3 * row):
+    for chunk in (CHUNK, row, 3 * row):
         run = Run(rule, dtype, sizes=[row * 50], rows=[row], chunk=chunk)
         for _ in range(3):
             run.advance()
@@ -159,13 +159,6 @@ def test_batches_of_a_step_have_one_kernel_whether_their_own_gradients_are_centr
     assert ["_row_sum" in source for source in sources] == [False, True]
 
 
-def test_chunks_hold_whole_rows_and_more_of_them_where_they_are_centralized():
-    rows = np.array([0, 1, 577, ROW_CHUNK - 1, ROW_CHUNK, ROW_CHUNK + 1])
-    expected = [CHUNK, ROW_CHUNK, ROW_CHUNK // 577 * 577, ROW_CHUNK - 1, ROW_CHUNK, ROW_CHUNK + 1]
-    assert chunk_lengths(rows).tolist() == expected
-    assert chunk_lengths(rows[:3], 1000).tolist() == [1000, 1000, 577]
-
-
 def test_the_sum_of_a_row_leaves_no_range_that_its_elements_keep():
     program = analyse(rules.descent, {})
     weights = np.zeros((3, 64), np.float32)
@@ -182,7 +175,7 @@ def test_the_sum_of_a_row_leaves_no_range_that_its_elements_keep():
 def test_result_does_not_depend_on_threads(rule, rows):
     results = []
     for threads in (1, 2, 3, 7):
-        run = Run(rule, "float32", sizes=[200_000, 17, 50_001], rows=rows, chunk=None)
+        run = Run(rule, "float32", sizes=[200_000, 17, 50_001], rows=rows)
         with thread_limit(threads):
             for _ in range(3):
                 run.advance()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from tinyms_core.kernels.arrays import array_at
-from tinyms_core.kernels.batch import Batch, Floats, Integers, make_batch
+from tinyms_core.kernels.batch import CHUNK, Batch, Floats, Integers, make_batch
 from tinyms_core.kernels.buffers import CPU, GPU, Buffer
 from tinyms_core.kernels.cpu import CpuKernel
 from tinyms_core.kernels.cpu_source import PREPROCESSING
@@ -31,7 +31,7 @@ class Backend(Protocol):
 
     name: str
     state_device: str
-    chunk: int | None
+    chunk: int
     block: int
 
     def filled(self, shape: tuple[int, ...], dtype: str, value: float) -> Any:
@@ -66,8 +66,7 @@ class CpuBackend:
     """Host memory, in numpy arrays."""
 
     name = state_device = CPU
-    # As CPU kernels have it.
-    chunk: int | None = None
+    chunk = CHUNK
     # Elements of a block of an exact step's gradient.
     block = 1 << 18
 
@@ -124,10 +123,9 @@ class GpuBackend:
         from tinyms_core.kernels import gpu, gpu_device
 
         self._gpu, self._device = gpu, gpu_device
-        chunk = gpu_device.launch_shape().chunk
-        self.chunk: int | None = chunk
+        self.chunk = gpu_device.launch_shape().chunk
         # Elements of a block of an exact step's gradient: enough to keep the GPU busy, little beside its memory.
-        self.block = chunk * gpu_device.BLOCK_CHUNKS
+        self.block = self.chunk * gpu_device.BLOCK_CHUNKS
 
     def current_device(self) -> int:
         """The number of the GPU that kernels are launched on."""

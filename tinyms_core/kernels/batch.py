@@ -17,9 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 CHUNK = 16_384
-ROW_CHUNK = 4 * CHUNK
-"""Elements of a chunk whose gradient is centralized: each row's sum is taken while the row before it is updated, but
-the first one's, so there are some more rows in it."""
 PARALLEL_ELEMENTS = 131_072
 """Below this many elements a step is shorter than waking a second thread."""
 
@@ -95,25 +92,24 @@ class Batch:
         return len(self.chunk_tensor)
 
 
-def chunk_lengths(rows: Integers, chunk: int | None = None) -> Integers:
+def chunk_lengths(rows: Integers, chunk: int = CHUNK) -> Integers:
     """Say how many elements a chunk of each tensor has.
 
     Arguments:
         rows: row length of each tensor whose gradient is centralized, 0 for the others.
-        chunk: elements of a chunk; rows are never cut. As CPU kernels have it, unless given.
+        chunk: elements of a chunk; rows are never cut.
 
     Returns:
         The lengths; a tensor's last chunk may be shorter.
     """
-    plain, centralized = (CHUNK, ROW_CHUNK) if chunk is None else (chunk, chunk)
-    whole_rows = rows * np.maximum(1, centralized // np.maximum(1, rows))
-    return np.where(rows > 0, whole_rows, plain)
+    whole_rows = rows * np.maximum(1, chunk // np.maximum(1, rows))
+    return np.where(rows > 0, whole_rows, chunk)
 
 
 def make_batch(
     sizes: Sequence[int] | Integers,
     rows: Sequence[int] | Integers | None = None,
-    chunk: int | None = None,
+    chunk: int = CHUNK,
     shapes: Sequence[tuple[int, ...]] = (),
     *,
     centralized: bool = False,
@@ -123,7 +119,7 @@ def make_batch(
     Arguments:
         sizes: elements of each tensor; 0 is allowed.
         rows: row length of each tensor whose gradient is centralized, 0 for the others.
-        chunk: elements of a chunk; rows are never cut. As CPU kernels have it, unless given.
+        chunk: elements of a chunk; rows are never cut.
         shapes: shape of each tensor, for kernels that want it.
         centralized: whether gradients that are in other batches of the same step are centralized.
 

@@ -37,19 +37,21 @@ from tinyms_core.kernels.memory import accumulate, block_adder, fetcher, floats_
 
 C = np.{compute}
 OPTIONS = dict(cache=True, error_model="numpy", fastmath={{"contract"}})
+# As a function beside its caller it would be compiled a second time, by itself, and add up in another order there.
+INLINED = dict(OPTIONS, forceinline=True)
 
 
-@njit(**OPTIONS)
+@njit(**INLINED)
 def _maximum(a, b):
     return a if (a > b or a != a) else b
 
 
-@njit(**OPTIONS)
+@njit(**INLINED)
 def _minimum(a, b):
     return a if (a < b or a != a) else b
 
 
-@njit(**OPTIONS)
+@njit(**INLINED)
 def _sign(x):
     return C(np.copysign(C(1), x)) if (x < 0 or x > 0) else x + C(0)
 
@@ -115,9 +117,9 @@ def _row_sum_source(program: Program, storage: dict[str, str], compute: str) -> 
         for name, decayed in (("_add_block", False), ("_add_decayed_block", True))
     ]
     arguments = f"(a_{PARAMETER}, a_{GRADIENT}, first, last, decay):"
-    lines += ["", "", "@njit(**OPTIONS)", f"def _row_sum{arguments}", "    total = 0.0"]
+    lines += ["", "", "@njit(**INLINED)", f"def _row_sum{arguments}", "    total = 0.0"]
     lines += blocks({GRADIENT: "", PARAMETER: "decay != 0"}, (), block=[_row_block()], rest=_row_element())
-    lines += ["    return total", "", "", "@njit(**OPTIONS)", f"def _row_again{arguments}", "    total = 0.0"]
+    lines += ["    return total", "", "", "@njit(**INLINED)", f"def _row_again{arguments}", "    total = 0.0"]
     lines += ["    for i in range(first, last):", *(f"        {line}" for line in _row_element())]
     return "\n".join([*lines, "    return total", "", ""])
 
@@ -150,7 +152,7 @@ def _span_source(program: Program, stage: int, row_ahead: bool = False) -> str:
         loads.setdefault(f"{PARAMETER}__0", PARAMETER)
     reductions = _reductions(program, stage)
     name, own = (f"_span_and_row_{stage}", "ahead, ") if row_ahead else (f"_span_{stage}", "")
-    lines = ["@njit(**OPTIONS)", f"def {name}({addresses}, first, last, {own}{values}):"]
+    lines = ["@njit(**INLINED)", f"def {name}({addresses}, first, last, {own}{values}):"]
     lines += [f"    sum_{index} = {_sum_type(program, use)}(0.0)" for index, use in reductions]
     body = [f"{name} = _load_{tensor}(a_{tensor}, i)" for name, tensor in loads.items() if name != gradient]
     if gradient in loads:
@@ -190,7 +192,7 @@ def _repeated_source(program: Program, index: int, use: ReductionUse) -> str:
     again = repeated_walk(program, use)
     if again is None or _sum_type(program, use) != "C":
         return ""
-    lines = ["@njit(**OPTIONS)", f"def _repeat_{index}({addresses}, first, last, {values}):", "    total = 0.0"]
+    lines = ["@njit(**INLINED)", f"def _repeat_{index}({addresses}, first, last, {values}):", "    total = 0.0"]
     lines.append("    for i in range(first, last):")
     lines += [f"        {name} = _load_{tensor}(a_{tensor}, i)" for name, tensor in again.loads.items()]
     lines += [f"        {d.name} = {print_cpu(d.expression)}" for d in again.definitions]
@@ -209,6 +211,7 @@ def _pass_source(program: Program, stage: int, by_rows: bool) -> str:
         f"def pass_{stage}(begin, end, frame):",
         *_unpacked("chunk_tensor", "chunk_first", "chunk_last", "rows", "addresses", "groups", "scalars"),
         *_unpacked("tensor_scalars", "partials", "tensors", "chunks"),
+        "    total, follows = 0.0, False",
         "    for c in range(begin, end):",
         "        k = chunk_tensor[c]",
         f"        {addresses} = {reads}",
@@ -247,16 +250,20 @@ def _chunk_lines(program: Program, stage: int, by_rows: bool) -> list[str]:
     bounds = f"a_{PARAMETER}, a_{GRADIENT}, first, first + row, decay"
     own = [f"till = {piece.format('stop')}"]
     own += ["if ahead > 0:", *(f"    {line}" for line in ahead), "else:", *(f"    {line}" for line in alone)]
+    # A chunk's sums must not depend on who does the one before it, and two loops need not add up alike.
+    follows = "False" if _reductions(program, stage) else "c + 1 < end and chunk_tensor[c + 1] == k and rows[k] > 0"
     return [
         "row = rows[k]",
         "length = row if row > 0 else last - first",
-        f"total = _row_sum({bounds})",
+        "if not follows:",
+        f"    total = _row_sum({bounds})",
+        f"follows = {follows}",
         "while first < last:",
         "    if not abs(total) < np.inf:",
         f"        total = _row_again({bounds})",
         "    center = C(total / row) if row > 0 else C(0.0)",
         "    stop = first + length",
-        "    ahead = row if stop < last else 0",
+        "    ahead = row if stop < last or follows else 0",
         "    total = 0.0",
         "    while first < stop:",
         *(f"        {line}" for line in (*own, "first = till")),
