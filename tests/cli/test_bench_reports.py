@@ -20,12 +20,13 @@ EXAMPLE = Path(__file__).parents[1] / "benchmarks" / "thresholds.toml"
 PNG = b"\x89PNG\r\n"
 
 
-def _row(optimizer="adam", shapes="large", *, possible=0.95, torch=1.2, memory=0.001):
+def _row(optimizer="adam", shapes="large", *, possible=0.95, torch=1.2, memory=0.001, centralize=False):
     return {
         "optimizer": optimizer,
         "shapes": shapes,
         "mode": "pynative",
         "dtype": "float32",
+        "centralize": centralize,
         "median_ms": 2.0,
         "microseconds_per_tensor": 1.0,
         "roofline": {"of_possible": {"median": possible}} if possible else None,
@@ -59,9 +60,30 @@ def test_a_goal_is_missed_below_its_minimum_and_above_its_maximum(tmp_path):
     missed = [(v.row["optimizer"], v.goal.metric) for v in verdicts if v.violated]
     assert missed == [("lamb", "of_possible"), *((row["optimizer"], "microseconds_per_tensor") for row in rows)]
     assert verdicts[1].to_dict() == {
-        "optimizer": "lamb", "shapes": "large", "mode": "pynative", "dtype": "float32", "metric": "of_possible",
-        "minimum": 0.9, "maximum": None, "value": 0.8, "violated": True,
+        "optimizer": "lamb", "shapes": "large", "mode": "pynative", "dtype": "float32", "centralize": False,
+        "metric": "of_possible", "minimum": 0.9, "maximum": None, "value": 0.8, "violated": True,
     }  # fmt: skip
+
+
+def test_a_goal_may_be_about_centralized_gradients_alone_or_about_all_others(tmp_path):
+    goals = _goals(
+        tmp_path,
+        """
+        [[goal]]
+        centralize = true
+        metric = "of_possible"
+        minimum = 0.8
+        [[goal]]
+        centralize = false
+        metric = "of_possible"
+        minimum = 0.9
+        [[goal]]
+        metric = "of_possible"
+        minimum = 0.7
+        """,
+    )
+    minima = [{v.goal.minimum for v in judge(goals, [_row(centralize=chosen)])} for chosen in (True, False)]
+    assert minima == [{0.7, 0.8}, {0.7, 0.9}]
 
 
 def test_what_was_not_measured_misses_no_goal_and_is_told_of(tmp_path):
@@ -84,6 +106,7 @@ def test_what_was_not_measured_misses_no_goal_and_is_told_of(tmp_path):
         ('[[goal]]\nmetric = "of_possible"\nminimum = "a"', "'minimum' must be a number, got 'a'"),
         ('[[goal]]\nmetric = "of_possible"\nminimum = 1\nname = "adam"', "the unknown key 'name'"),
         ('[[goal]]\nmetric = "of_possible"\nminimum = 1\nshapes = 3', "'shapes' must be a wildcard"),
+        ('[[goal]]\nmetric = "of_possible"\nminimum = 1\ncentralize = 1', "'centralize' must be true or false, got 1"),
     ],
 )
 def test_a_wrong_goal_is_an_error_that_says_what_is_right(tmp_path, text, right):
@@ -103,6 +126,10 @@ def test_the_goals_of_this_project_concern_every_optimizer_as_it_works():
         # Products of matrices take Muon's time, and need memory for their results.
         metrics = [goal.metric for goal in found]
         assert metrics.count("of_possible") == metrics.count("temporaries") == (name != "muon"), name
+        rows = [_row(rows[0]["optimizer"], "conv", centralize=True)]
+        found = [verdict.goal.metric for verdict in judge(goals, rows)]
+        centralizing = name != "muon" and optimizer_info(name).capabilities.centralization
+        assert not centralizing or found.count("of_possible") == 1, name
 
 
 @pytest.mark.usefixtures("tiny_shapes")

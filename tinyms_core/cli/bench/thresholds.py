@@ -45,7 +45,7 @@ METRICS: Final[Mapping[str, Callable[[Row], float | None]]] = MappingProxyType(
 """What may be asked for, of a row of the results as JSON has it; None where it was not measured."""
 
 _PLACES: Final = ("optimizer", "shapes", "mode", "dtype")
-_KEYS: Final = (*_PLACES, "metric", "minimum", "maximum")
+_KEYS: Final = (*_PLACES, "centralize", "metric", "minimum", "maximum")
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,19 @@ class Goal:
         metric: of `METRICS`.
         minimum, maximum: bounds; None where there is none.
         places: for optimizer, shapes, mode and dtype the wildcards of which one must match.
+        centralize: whether it is about steps with centralized gradients; None where about all.
     """
 
     metric: str
     minimum: float | None = None
     maximum: float | None = None
     places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    centralize: bool | None = None
 
     def concerns(self, row: Row) -> bool:
         """Whether it is about a row of the results."""
+        if self.centralize not in (None, row["centralize"]):
+            return False
         return all(any(fnmatchcase(row[place], p) for p in patterns) for place, patterns in self.places.items())
 
     def holds(self, value: float) -> bool:
@@ -100,7 +104,7 @@ class Verdict:
     def to_dict(self) -> dict[str, Any]:
         """The fields as a dict that ``json.dumps`` takes."""
         return {
-            **{place: self.row[place] for place in _PLACES},
+            **{place: self.row[place] for place in (*_PLACES, "centralize")},
             "metric": self.goal.metric,
             "minimum": self.goal.minimum,
             "maximum": self.goal.maximum,
@@ -110,7 +114,7 @@ class Verdict:
 
 
 def read_goals(file: Path) -> tuple[Goal, ...]:
-    """Read a file of goals: ``[[goal]]`` tables with a metric, a minimum or maximum, and wildcards.
+    """Read a file of goals: ``[[goal]]`` tables with a metric, a minimum or maximum, wildcards, and ``centralize``.
 
     Args:
         file: A TOML file.
@@ -146,8 +150,11 @@ def _goal(where: str, given: Any) -> Goal:
             raise CommandError(f"{where}: {key!r} must be a number, got {value!r}")
     if not bounds:
         raise CommandError(f"{where} needs a 'minimum' or a 'maximum'")
+    centralize = given.get("centralize")
+    if not isinstance(centralize, bool | None):
+        raise CommandError(f"{where}: 'centralize' must be true or false, got {centralize!r}")
     places = {key: _patterns(where, key, given[key]) for key in _PLACES if key in given}
-    return Goal(metric, places=places, **{key: float(value) for key, value in bounds.items()})
+    return Goal(metric, places=places, centralize=centralize, **{key: float(bound) for key, bound in bounds.items()})
 
 
 def _patterns(where: str, key: str, value: Any) -> tuple[str, ...]:
