@@ -194,6 +194,7 @@ def test_a_start_is_faster_with_compiled_kernels(run):
     assert set(start["empty_seconds"]) == {*PHASES, "total"}
     assert start["empty_seconds"]["total"] == pytest.approx(sum(start["empty_seconds"][phase] for phase in PHASES))
     assert len(start["warm_starts_seconds"]) == 3
+    assert start["numba"] == {"empty": True, "warm": False}
 
 
 def test_sizes_grow_by_tens_and_threads_by_twos():

@@ -13,14 +13,12 @@ import pytest
 from tinyms_core.kernels.generated import CACHE_VARIABLE
 from tinyms_core.optimizer import tensor_reader
 
-# Steps in a new process; it prints how many functions numba had to compile, and how many it found.
+# Steps in a new process; it prints whether numba was imported, without which nothing is compiled.
 _STEPS = """
 import sys
 import mindspore
 import numpy as np
 from mindspore import Parameter, Tensor
-from numba.core.ccallback import CFunc
-from numba.core.dispatcher import Dispatcher
 import tinyms_core
 
 for mode in (mindspore.PYNATIVE_MODE, mindspore.GRAPH_MODE):
@@ -31,12 +29,7 @@ for mode in (mindspore.PYNATIVE_MODE, mindspore.GRAPH_MODE):
         optimizer = tinyms_core.get_optimizer(name)(parameters, learning_rate=0.1, weight_decay=0.1)
         optimizer(tuple(Tensor(value) for value in values))
         assert not np.array_equal(parameters[0].asnumpy(), values[0])
-modules = [module for name, module in sys.modules.items() if name.startswith("tinyms_core_generated.")]
-functions = [found for module in modules for found in vars(module).values() if isinstance(found, Dispatcher)]
-passes = [found for module in modules for found in vars(module).values() if isinstance(found, CFunc)]
-missed = sum(sum(f.stats.cache_misses.values()) for f in functions) + sum(not p.cache_hits for p in passes)
-hits = sum(sum(f.stats.cache_hits.values()) for f in functions) + sum(p.cache_hits for p in passes)
-print(missed, hits)
+print("numba" in sys.modules)
 """
 NAMES = ("adam", "lamb")
 COMMAND = ("-c", "from tinyms_core.cli.main import main; main()", "warmup")
@@ -72,18 +65,15 @@ def test_a_new_process_compiles_nothing_after_it(cache):
     assert all(row["new_files"] and row["new_bytes"] for row in first["results"][2:])
     assert (first["folder"], first["bytes"]) == (str(cache), sum(size for size, _ in _files(cache).values()))
     before = _files(cache)
-    missed, hits = map(int, _run("-c", _STEPS, *NAMES).split())
-    assert missed == 0
-    assert hits > 0
+    assert _run("-c", _STEPS, *NAMES).split() == ["False"]
     assert _files(cache) == before
     again = json.loads(_run(*command))
     assert {row["outcome"] for row in again["results"]} == {"there"}
     assert _files(cache) == before
 
 
-def test_the_count_of_compiled_functions_sees_a_cache_that_is_empty(cache):
-    missed, _ = map(int, _run("-c", _STEPS, "adam").split())
-    assert missed > 0
+def test_a_process_that_compiles_does_so_with_numba(cache):
+    assert _run("-c", _STEPS, "adam").split() == ["True"]
 
 
 def test_kernels_of_centralized_gradients_are_compiled_for_who_asks(run, cache, monkeypatch):

@@ -1,6 +1,7 @@
 """The CPU kernel that is derived from a rule: fused, multi-tensor, multi-threaded, generated for numba.
 
-Its text is in `cpu_source`; here it is compiled, found again, and called with a batch of tensors.
+Its text is in `cpu_source`, and `machine_code` compiles it or finds it again. Here it is called with a batch of
+tensors.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tinyms_core.kernels.batch import PARALLEL_ELEMENTS, Batch, Floats, Integers, Wholes
 from tinyms_core.kernels.cpu_source import FRAME, PREPROCESSING, cpu_source
-from tinyms_core.kernels.generated import load_generated
+from tinyms_core.kernels.machine_code import machine_code
 from tinyms_core.kernels.program import Program
 from tinyms_core.kernels.rule import GRADIENT, PARAMETER
 from tinyms_core.kernels.runner import Passes, frame_of
@@ -60,15 +60,13 @@ class CpuKernel:
         return self._loaded[batch.centralized]
 
     def _load(self, centralized: bool) -> Passes:
-        import numba
-
-        memory = Path(__file__).with_name("memory.py").read_text(encoding="utf-8")
         name = f"{self.program.name}_cpu_{self.storage[PARAMETER]}_{self.storage[GRADIENT]}"
         name += "_centralized" if centralized else ""
         source = cpu_source(self.program, self.storage, self.compute, centralized=centralized)
-        module = load_generated(name, source, memory + numba.__version__)
-        passes = [getattr(module, f"pass_{stage}") for stage in range(self.program.stages)]
-        return Passes(passes, getattr(module, "combine", None))
+        passes = [f"pass_{stage}" for stage in range(self.program.stages)]
+        between = ["combine"] if self.program.stages > 1 else []
+        code = machine_code(name, source, (*passes, *between))
+        return Passes(code[: len(passes)], *code[len(passes) :])
 
     def __call__(self, batch: Batch, addresses: Integers, groups: Integers, scalars: Floats) -> None:
         """Update all tensors of a batch by one step, in place.

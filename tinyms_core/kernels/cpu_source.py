@@ -36,22 +36,22 @@ from numba import cfunc, njit
 from tinyms_core.kernels.memory import accumulate, block_adder, fetcher, floats_at, integers_at, loader, storer
 
 C = np.{compute}
-OPTIONS = dict(cache=True, error_model="numpy", fastmath={{"contract"}})
-# As a function beside its caller it would be compiled a second time, by itself, and add up in another order there.
-INLINED = dict(OPTIONS, forceinline=True)
+# A function beside its caller is compiled a second time, by itself, and would add up in another order there. A pass is
+# part of what C calls, so that this sees that there is no exception, and needs nothing of Python to report one.
+OPTIONS = dict(error_model="numpy", fastmath={{"contract"}}, forceinline=True)
 
 
-@njit(**INLINED)
+@njit(**OPTIONS)
 def _maximum(a, b):
     return a if (a > b or a != a) else b
 
 
-@njit(**INLINED)
+@njit(**OPTIONS)
 def _minimum(a, b):
     return a if (a < b or a != a) else b
 
 
-@njit(**INLINED)
+@njit(**OPTIONS)
 def _sign(x):
     return C(np.copysign(C(1), x)) if (x < 0 or x > 0) else x + C(0)
 
@@ -117,9 +117,9 @@ def _row_sum_source(program: Program, storage: dict[str, str], compute: str) -> 
         for name, decayed in (("_add_block", False), ("_add_decayed_block", True))
     ]
     arguments = f"(a_{PARAMETER}, a_{GRADIENT}, first, last, decay):"
-    lines += ["", "", "@njit(**INLINED)", f"def _row_sum{arguments}", "    total = 0.0"]
+    lines += ["", "", "@njit(**OPTIONS)", f"def _row_sum{arguments}", "    total = 0.0"]
     lines += blocks({GRADIENT: "", PARAMETER: "decay != 0"}, (), block=[_row_block()], rest=_row_element())
-    lines += ["    return total", "", "", "@njit(**INLINED)", f"def _row_again{arguments}", "    total = 0.0"]
+    lines += ["    return total", "", "", "@njit(**OPTIONS)", f"def _row_again{arguments}", "    total = 0.0"]
     lines += ["    for i in range(first, last):", *(f"        {line}" for line in _row_element())]
     return "\n".join([*lines, "    return total", "", ""])
 
@@ -152,7 +152,7 @@ def _span_source(program: Program, stage: int, row_ahead: bool = False) -> str:
         loads.setdefault(f"{PARAMETER}__0", PARAMETER)
     reductions = _reductions(program, stage)
     name, own = (f"_span_and_row_{stage}", "ahead, ") if row_ahead else (f"_span_{stage}", "")
-    lines = ["@njit(**INLINED)", f"def {name}({addresses}, first, last, {own}{values}):"]
+    lines = ["@njit(**OPTIONS)", f"def {name}({addresses}, first, last, {own}{values}):"]
     lines += [f"    sum_{index} = {_sum_type(program, use)}(0.0)" for index, use in reductions]
     body = [f"{name} = _load_{tensor}(a_{tensor}, i)" for name, tensor in loads.items() if name != gradient]
     if gradient in loads:
@@ -192,7 +192,7 @@ def _repeated_source(program: Program, index: int, use: ReductionUse) -> str:
     again = repeated_walk(program, use)
     if again is None or _sum_type(program, use) != "C":
         return ""
-    lines = ["@njit(**INLINED)", f"def _repeat_{index}({addresses}, first, last, {values}):", "    total = 0.0"]
+    lines = ["@njit(**OPTIONS)", f"def _repeat_{index}({addresses}, first, last, {values}):", "    total = 0.0"]
     lines.append("    for i in range(first, last):")
     lines += [f"        {name} = _load_{tensor}(a_{tensor}, i)" for name, tensor in again.loads.items()]
     lines += [f"        {d.name} = {print_cpu(d.expression)}" for d in again.definitions]

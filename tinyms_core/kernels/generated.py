@@ -1,6 +1,6 @@
 """Where generated source lives, and how it becomes a module.
 
-Both consumers need a file: numba caches compiled code beside it, MindSpore's parser reads it. A file's
+Its readers need a file: numba for what it caches beside it, MindSpore's parser, and people. A file's
 name carries a digest of everything that its compiled code depends on, so a changed rule, a changed
 generator or a changed compiler is another file, and nothing is ever overwritten.
 """
@@ -46,6 +46,12 @@ def _usable(folder: Path) -> bool:
     return os.access(folder, os.W_OK | os.X_OK)
 
 
+def generated_stem(name: str, source: str, depends_on: str = "") -> str:
+    """The name of a generated module's file, without its suffix; arguments are those of `load_generated`."""
+    digest = hashlib.sha256(f"{source}\0{depends_on}\0{sys.version}".encode()).hexdigest()[:20]
+    return f"{name}_{digest}"
+
+
 def load_generated(name: str, source: str, depends_on: str = "") -> ModuleType:
     """Import generated source as a module of its own.
 
@@ -57,8 +63,7 @@ def load_generated(name: str, source: str, depends_on: str = "") -> ModuleType:
     Returns:
         The module; the same one for the same arguments within a process.
     """
-    digest = hashlib.sha256(f"{source}\0{depends_on}\0{sys.version}".encode()).hexdigest()[:20]
-    stem = f"{name}_{digest}"
+    stem = generated_stem(name, source, depends_on)
     module_name = f"{_PACKAGE}.{stem}"
     with _lock:
         module = sys.modules.get(module_name)
@@ -66,7 +71,7 @@ def load_generated(name: str, source: str, depends_on: str = "") -> ModuleType:
             return module
         path = cache_directory() / f"{stem}.py"
         if not path.exists():
-            _write_once(path, source)
+            write_whole(path, source.encode(), anew=False)
         spec = importlib.util.spec_from_file_location(module_name, path)
         assert spec is not None
         assert spec.loader is not None
@@ -81,17 +86,28 @@ def load_generated(name: str, source: str, depends_on: str = "") -> ModuleType:
         return module
 
 
-def _write_once(path: Path, source: str) -> None:
-    """Put the file there whole or not at all, whoever else is doing the same."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(source)
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        # Another process was first; its text is the same, and its time stamp is what caches go by.
-        pass
-    except OSError:
-        os.replace(temporary, path)
-        return
-    os.unlink(temporary)
+def write_whole(path: Path, content: bytes, *, anew: bool = True) -> None:
+    """Put a file there whole or not at all, whoever else is doing the same.
+
+    Arguments:
+        path: the file.
+        content: what is in it.
+        anew: whether it takes the place of a file that is there; else that one stays, with its time stamp, which
+            caches go by.
+    """
+    # Readable by whom the process lets read its files, who may be another user than the one that made an image.
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    temporary.write_bytes(content)
+    if not anew:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            os.unlink(temporary)
+            return
+        except OSError:
+            # A file system without links.
+            pass
+        else:
+            os.unlink(temporary)
+            return
+    os.replace(temporary, path)

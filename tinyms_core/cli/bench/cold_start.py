@@ -1,6 +1,6 @@
 """How long a new process takes until its first step is done, with compiled kernels at hand and without.
 
-Each start is a process of its own. The folder of generated kernels and numba's own cache are new and empty for the
+Each start is a process of its own. The folder of compiled kernels and numba's own cache are new and empty for the
 first start, and as that one left them for the others.
 """
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 _MODULE: Final = "tinyms_core.cli.bench.cold_start"
 WARM_STARTS: Final = 3
-PHASES: Final = ("python", "mindspore", "numba", "step")
-_HEADINGS: Final = ("start of\nPython", "import\nmindspore", "import and\ninit numba", "first\nstep")
+PHASES: Final = ("python", "mindspore", "step")
+_HEADINGS: Final = ("start of\nPython", "import\nmindspore", "first\nstep")
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,20 @@ class Start:
     Attributes:
         python: seconds until the interpreter runs, and has read what to do.
         mindspore: seconds to import mindspore.
-        numba: seconds to import numba and to set its compiler up.
-        step: seconds to import and build the optimizer, and for its first step.
+        step: seconds to import and build the optimizer, and for its first step; with the import of numba, where its
+            kernels need that.
+        numba: whether numba was imported.
     """
 
     python: float
     mindspore: float
-    numba: float
     step: float
+    numba: bool
 
     @property
     def total(self) -> float:
         """All of it."""
-        return self.python + self.mindspore + self.numba + self.step
+        return self.python + self.mindspore + self.step
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,17 @@ class ColdStart:
         return {
             "optimizer": self.optimizer,
             "mode": self.mode,
-            "empty_seconds": {**asdict(self.empty), "total": self.empty.total},
+            "empty_seconds": _seconds(self.empty),
             "warm_seconds": {phase: self.warm_median(phase) for phase in (*PHASES, "total")},
-            "warm_starts_seconds": [{**asdict(start), "total": start.total} for start in self.warm],
+            "warm_starts_seconds": [_seconds(start) for start in self.warm],
+            "numba": {"empty": self.empty.numba, "warm": any(start.numba for start in self.warm)},
             "compiled_files": self.compiled,
             "added_files": self.added,
         }
+
+
+def _seconds(start: Start) -> dict[str, float]:
+    return {phase: getattr(start, phase) for phase in (*PHASES, "total")}
 
 
 def measure_cold_start(
@@ -139,30 +145,31 @@ def cold_start_table(starts: Sequence[ColdStart]) -> Table:
 
     table = plain_table(
         "Seconds from the start of a process to the end of its first step",
-        caption=f"warm: median of {WARM_STARTS} starts with what the first one compiled.",
+        caption=f"warm: median of {WARM_STARTS} starts with what the first one compiled. "
+        "numba: whether it was imported, in the first step.",
     )
     for heading in ("optimizer", "mode", "cache"):
         table.add_column(heading, no_wrap=True)
     for heading in (*_HEADINGS, "all"):
         table.add_column(heading, justify="right")
+    table.add_column("numba")
     for start in starts:
         own = [f"{getattr(start.empty, phase):.2f}" for phase in (*PHASES, "total")]
-        table.add_row(Text(start.optimizer), start.mode, "empty", *own)
-        table.add_row("", "", "warm", *(f"{start.warm_median(phase):.2f}" for phase in (*PHASES, "total")))
+        warm = [f"{start.warm_median(phase):.2f}" for phase in (*PHASES, "total")]
+        table.add_row(Text(start.optimizer), start.mode, "empty", *own, _imported(start.empty))
+        table.add_row("", "", "warm", *warm, _imported(*start.warm))
     return table
 
 
-def _start_here(task: dict[str, Any]) -> dict[str, float]:
+def _imported(*starts: Start) -> str:
+    return "imported" if any(start.numba for start in starts) else "-"
+
+
+def _start_here(task: dict[str, Any]) -> dict[str, Any]:
     moments = [task["asked"], time.time()]
     import mindspore  # noqa: F401
 
     moments.append(time.time())
-    from numba.core.registry import cpu_target
-
-    cpu_target.typing_context.refresh()
-    cpu_target.target_context.refresh()
-    moments.append(time.time())
-
     import numpy as np
 
     from tinyms_core.cli.around import together
@@ -179,7 +186,8 @@ def _start_here(task: dict[str, Any]) -> dict[str, float]:
         step = CellStep(resolve(spec.implementation), bench_arguments(spec), values, values, setting)
         step()
     moments.append(time.time())
-    return {phase: end - start for phase, (start, end) in zip(PHASES, pairwise(moments), strict=True)}
+    seconds = {phase: end - start for phase, (start, end) in zip(PHASES, pairwise(moments), strict=True)}
+    return {**seconds, "numba": "numba" in sys.modules}
 
 
 if __name__ == "__main__":

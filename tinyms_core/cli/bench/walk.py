@@ -8,18 +8,16 @@ threads. What a step takes longer than these loops is arithmetic, and what comes
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import mindspore
 import numpy as np
 from mindspore import Tensor
 
-from tinyms_core.kernels import memory
 from tinyms_core.kernels.batch import BATCH_FRAME, PARALLEL_ELEMENTS, Batch, Integers, make_batch
 from tinyms_core.kernels.blocks import arrays_in_one_block
-from tinyms_core.kernels.generated import load_generated
 from tinyms_core.kernels.loops import blocks, fetchers
+from tinyms_core.kernels.machine_code import Code, machine_code
 from tinyms_core.kernels.rule import GRADIENT, PARAMETER
 from tinyms_core.kernels.runner import Passes, frame_of
 from tinyms_core.kernels.threads import run_ranges, thread_count
@@ -33,6 +31,7 @@ from numba import cfunc, njit
 
 from tinyms_core.kernels.memory import accumulate, fetcher, floats_at, integers_at, loader, storer
 
+OPTIONS = dict(error_model="numpy", fastmath={"contract"}, forceinline=True)
 '''
 
 # What the frame of a pass holds, in order, and what makes it an array; the rest are numbers.
@@ -130,12 +129,9 @@ def _ranges(batch: Batch, together: int, threads: int) -> tuple[list[tuple[int, 
     return ranges, shared
 
 
-def _compiled(traffic: Traffic, one: Pass) -> Any:
-    import numba
-
-    text = Path(memory.__file__).read_text(encoding="utf-8")
-    module = load_generated("bench_walk", _source(traffic, one), text + numba.__version__)
-    return module.walk
+def _compiled(traffic: Traffic, one: Pass) -> Code:
+    (code,) = machine_code("bench_walk", _source(traffic, one), ("walk",))
+    return code
 
 
 def _source(traffic: Traffic, one: Pass) -> str:
@@ -152,11 +148,11 @@ def _source(traffic: Traffic, one: Pass) -> str:
     lines += fetchers({str(i): stream.dtype for i, stream in used})
     names = ", ".join(f"a_{i}" for i, _ in used)
     for number, group in enumerate(loops):
-        lines += ["", "", "@njit(nogil=True, cache=True, fastmath={'contract'})"]
+        lines += ["", "", "@njit(**OPTIONS)"]
         lines += [f"def _span_{number}(first, last, {names}):", "    total = C(0.0)", "    one = C(1.0)"]
         lines += blocks({str(i): "" for i, _ in group}, _body(group, one))
         lines.append("    return total")
-    lines += ["", "", '@cfunc("void(int64, int64, CPointer(int64))", cache=True)', "def walk(begin, end, frame):"]
+    lines += ["", "", '@cfunc("void(int64, int64, CPointer(int64))", **OPTIONS)', "def walk(begin, end, frame):"]
     for index, name in enumerate(_FRAME):
         lines.append(f"    {name} = {_MAKERS.get(name, 'integers_at')}(frame[{index}])")
     lines += ["    for c in range(begin, end):", "        total = C(0.0)", "        k = chunk_tensor[c]"]
