@@ -258,7 +258,7 @@ def _starts() -> str:
     lines = [
         "## Cold starts\n",
         "Seconds from a new process to the end of its first step, with the cache of kernels empty and filled; "
-        "`--cold-start`. Numba is imported within the first step, by whom it says so.\n",
+        "`--cold-start`. Where numba is imported, that is part of the first step.\n",
         "| optimizer | mode | cache | Python | import mindspore | first step | numba |",
         "|---|---|---|---|---|---|---|",
     ]

@@ -51,19 +51,20 @@ class Code:
     keeper: Any
 
 
-def machine_code(name: str, source: str, functions: Sequence[str]) -> tuple[Code, ...]:
+def machine_code(name: str, source: str, functions: Sequence[str], beside: str = "") -> tuple[Code, ...]:
     """Find the code of functions of a generated module, or compile it.
 
     Arguments:
         name: what the module is for; part of its file's name.
         source: the module's text. Its functions are made by ``numba.cfunc``, and call nothing of Python.
         functions: names of those that are wanted.
+        beside: the texts of other modules that it reads.
 
     Returns:
         Their code, in the same order; the same for the same arguments within a process.
     """
     texts = [Path(__file__).with_name(module).read_text(encoding="utf-8") for module in _MODULES]
-    depends_on = "\0".join((*texts, *map(version, _COMPILERS)))
+    depends_on = "\0".join((*texts, beside, *map(version, _COMPILERS)))
     stem = f"{generated_stem(name, source, depends_on)}_{_machine()}"
     with _lock:
         if stem not in _loaded:

@@ -223,6 +223,21 @@ floats_at = _array_at(types.float64)
 """The same for float64."""
 
 
+def scratch(kind: str, count: int) -> Callable[..., Any]:
+    """Make ``room()``: memory of float32 or float64 numbers, which is there until the function that asks returns."""
+    element = COMPUTE_TYPES[kind]
+
+    @intrinsic
+    def room(typingctx: Any) -> Any:
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+            return cgutils.alloca_once(builder, IR_TYPES[kind], size=count)
+
+        return types.CPointer(element)(), generate
+
+    made: Callable[..., Any] = room
+    return made
+
+
 @intrinsic
 def accumulate(typingctx: Any, total: Any, term: Any) -> Any:
     """Add two numbers of one type, in whatever order of the sum suits the vector unit of the machine."""

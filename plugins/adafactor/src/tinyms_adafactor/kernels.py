@@ -1,24 +1,23 @@
 """AdaFactor's kernel on the CPU: all tensors at once, multi-threaded, without memory of a parameter's size."""
 
 import threading
-from functools import cached_property, partial
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinyms_adafactor.layout import MEANS_AT, UNITS, UNITS_END, UNSCALING, Layout, matrix_layout, vector_layout
+from tinyms_adafactor.layout import RANGE_ELEMENTS, UNITS, UNITS_END, UNSCALING, Layout, matrix_layout, vector_layout
 from tinyms_adafactor.numbers import step_numbers
 from tinyms_adafactor.sums import Step
 from tinyms_core.kernels.batch import PARALLEL_ELEMENTS, Batch
 from tinyms_core.kernels.cpu import compute_type
-from tinyms_core.kernels.specialized import specialized
+from tinyms_core.kernels.runner import Passes
+from tinyms_core.kernels.specialized import specialized_code
 from tinyms_core.kernels.threads import run_ranges, thread_count
 from tinyms_core.kernels.traffic import Pass, Stream, Traffic
 
-# Elements of the tensors that one thread takes at a time: as many as stay in its cache from pass to pass.
-RANGE_ELEMENTS = 1_048_576
 AVERAGE = "average"
 
 Names = tuple[str, ...]
@@ -65,7 +64,8 @@ class AdaFactorKernel:
             own = addresses[:, layout.members]
             # The third and fourth are what the family reads: both averages of a matrix, or a placeholder and all.
             columns = own[[0, 1, 2, 3 if family is self._matrices else 4, 5 if self._averaged else 0]]
-            family.step(layout, np.ascontiguousarray(columns.T), groups[layout.members], numbers, threads)
+            own_groups = np.asarray(groups[layout.members], np.int64)
+            family.step(layout, np.ascontiguousarray(columns.T, np.int64), own_groups, numbers, threads)
 
     def traffic(self, batch: Batch, groups: Any, scalars: Any) -> tuple[Traffic, ...]:
         """What a call moves at least: three passes over matrices, two over vectors, one range after the other.
@@ -110,21 +110,18 @@ class _Family:
         self._lock = threading.Lock()
 
     @cached_property
-    def passes(self) -> Any:
+    def passes(self) -> Passes:
         """``run_units`` for these types, compiled on first use."""
         with self._lock:
             path = Path(__file__).with_name(f"{type(self).__name__.lower()}.py")
-            return specialized(path, **self.constants).run_units
+            return Passes(specialized_code(path, ("run_units",), **self.constants))
 
     def step(self, layout: Layout, addresses: Any, groups: Any, numbers: Any, threads: int) -> None:
         """Do all passes over all tensors of a layout."""
         step = Step(layout, addresses, groups, numbers, self.constants)
-        # What would keep one thread busy for long after the others are done is shared by all of them.
-        share = layout.sizes.sum() / (2 * threads)
-        alone = (layout.sizes > max(share, RANGE_ELEMENTS / 2)) & (threads > 1)
-        for k in np.flatnonzero(alone).tolist():
+        together, ranges = layout.shares(threads)
+        for k in together:
             self._do(step, k, k + 1, threads)
-        ranges = _ranges(layout.sizes, alone)
 
         def work(first: int, last: int) -> None:
             for begin, end in ranges[first:last]:
@@ -137,7 +134,7 @@ class _Family:
         begin, end = int(step.layout.shapes[first, UNITS]), int(step.layout.shapes[last - 1, UNITS_END])
         self.prepare(step, first, last)
         for stage in range(self.stages):
-            run_ranges(partial(_run_units, self.passes, stage, begin, step.tables), end - begin, threads)
+            self.passes(step.frame(stage), begin, end, threads)
             self.finish(stage, step, first, last)
 
     def moves(self, averages: Names, change: Names) -> tuple[tuple[Names, Names], ...]:
@@ -173,9 +170,9 @@ class Matrices(_Family):
     def finish(self, stage: int, step: Step, first: int, last: int) -> None:
         """Join the sums of tensors that were cut, then find how far the step goes."""
         if stage == 0:
-            for k in range(first, last):
-                if step.layout.shapes[k, MEANS_AT] >= 0:
-                    step.join(k)
+            joined = step.layout.joined
+            for k in joined[(joined >= first) & (joined < last)].tolist():
+                step.join(k)
         elif stage == 1:
             step.set_lengths(first, last)
 
@@ -202,23 +199,3 @@ class Vectors(_Family):
             step.set_lengths(first, last)
             if self.constants["HALVED"]:
                 step.set_exponents(first, last)
-
-
-def _run_units(run: Any, stage: int, begin: int, tables: tuple[Any, ...], first: int, last: int) -> None:
-    run(stage, begin + first, begin + last, *tables)
-
-
-def _ranges(sizes: Any, alone: Any) -> list[tuple[int, int]]:
-    """Ranges of consecutive tensors of about `RANGE_ELEMENTS` together, without those that are done alone."""
-    found: list[tuple[int, int]] = []
-    elements = RANGE_ELEMENTS
-    for k, (size, skipped) in enumerate(zip(sizes.tolist(), alone.tolist(), strict=True)):
-        if skipped:
-            elements = RANGE_ELEMENTS
-        elif elements + size > RANGE_ELEMENTS:
-            found.append((k, k + 1))
-            elements = size
-        else:
-            found[-1] = (found[-1][0], k + 1)
-            elements += size
-    return found

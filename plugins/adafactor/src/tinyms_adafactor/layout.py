@@ -1,6 +1,7 @@
 """How tensors are cut into units of work, as tables for the compiled passes; it depends on shapes alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -8,6 +9,8 @@ import numpy as np
 
 # Elements of a unit, about; the width of a tile and the least height of a block of a matrix that is cut.
 UNIT_ELEMENTS = 65_536
+# Elements of the tensors that one thread takes at a time: as many as stay in its cache from pass to pass.
+RANGE_ELEMENTS = 1_048_576
 TILE_WIDTH = 1024
 BLOCK_HEIGHT = 256
 
@@ -21,9 +24,17 @@ N, M, COUNT, UNITS, UNITS_END, ROWS_AT, COLUMNS_AT, BLOCKS, TILES, TILE, BLOCK, 
 # Columns of the scalars of a group, and of the results of a tensor.
 SCALE, MEMORY, RATE, DECAY, EPS, SMALLEST, KEPT, SCALED, CLIP = range(9)
 SHRINKING, LENGTH, UNSCALING, SCALING = range(4)
+# What the frame of the compiled passes holds: which of them it is, and the addresses of tables. Compiled code knows no
+# more of a table than how many columns it has.
+FRAME = ("stage", "units", "shapes", "addresses", "groups", "numbers", "partials", "sums", "results")
+SHAPE_COLUMNS, ADDRESS_COLUMNS, NUMBER_COLUMNS, SUM_COLUMNS, RESULT_COLUMNS = len(COLUMNS), 5, 9, 4, 4
+MATRIX_COLUMNS, VECTOR_COLUMNS = 7, 3
 
 
-@dataclass(frozen=True)
+Shares = tuple[list[int], list[tuple[int, int]]]
+
+
+@dataclass(frozen=True, eq=False)
 class Layout:
     """Tensors of one family, matrices or vectors, cut into units.
 
@@ -40,6 +51,23 @@ class Layout:
     units: Any
     shapes: Any
     partials: int
+    _shares: dict[int, Shares] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def joined(self) -> Any:
+        """The tensors that were cut, whose partial sums are put together between passes, in order."""
+        return np.flatnonzero(self.shapes[:, MEANS_AT] >= 0)
+
+    def shares(self, threads: int) -> Shares:
+        """Tensors that so many threads do together, and ranges of tensors that one thread does alone."""
+        found = self._shares.get(threads)
+        if found is None:
+            # What would keep one thread busy for long after the others are done is shared by all of them.
+            most = max(self.sizes.sum() / (2 * threads), RANGE_ELEMENTS / 2)
+            together = (self.sizes > most) & (threads > 1)
+            found = np.flatnonzero(together).tolist(), _ranges(self.sizes, together)
+            self._shares[threads] = found
+        return found
 
 
 def matrix_layout(members: list[int], shapes: list[tuple[int, ...]]) -> Layout:
@@ -84,3 +112,19 @@ def vector_layout(members: list[int], shapes: list[tuple[int, ...]]) -> Layout:
 def _layout(members: list[int], shapes: list[tuple[int, ...]], units: Any, rows: Any, partials: int) -> Layout:
     sizes = np.array([prod(shape) for shape in shapes], np.int64)
     return Layout(np.array(members, np.int64), sizes, np.array(units, np.int64), np.array(rows, np.int64), partials)
+
+
+def _ranges(sizes: Any, together: Any) -> list[tuple[int, int]]:
+    """Ranges of consecutive tensors of about `RANGE_ELEMENTS` together, without those that threads do together."""
+    found: list[tuple[int, int]] = []
+    elements = RANGE_ELEMENTS
+    for k, (size, skipped) in enumerate(zip(sizes.tolist(), together.tolist(), strict=True)):
+        if skipped:
+            elements = RANGE_ELEMENTS
+        elif elements + size > RANGE_ELEMENTS:
+            found.append((k, k + 1))
+            elements = size
+        else:
+            found[-1] = (found[-1][0], k + 1)
+            elements += size
+    return found

@@ -8,36 +8,41 @@ The constants at the top are replaced where other types are wanted; see `tinyms_
 """
 
 import numpy as np
-from numba import njit
+from numba import cfunc, njit
 
 from tinyms_adafactor.layout import (
+    ADDRESS_COLUMNS,
     BLOCK,
     BLOCKS,
     COLUMNS_AT,
     EPS,
     KEPT,
     LENGTH,
+    MATRIX_COLUMNS,
     MEANS_AT,
     MEMORY,
+    NUMBER_COLUMNS,
+    RESULT_COLUMNS,
     ROWS_AT,
     SCALE,
+    SHAPE_COLUMNS,
     SHRINKING,
+    SUM_COLUMNS,
     TILE,
     TILE_WIDTH,
     TILES,
     M,
     N,
 )  # fmt: skip
-from tinyms_core.kernels.memory import accumulate, loader, storer
+from tinyms_core.kernels.memory import accumulate, floats_at, integers_at, loader, scratch, storer
 
 PARAMETER = "float32"
 GRADIENT = "float32"
 COMPUTE = "float32"
 AVERAGED = False
 
-OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract"}}
-# As a function beside its caller it would be compiled a second time, by itself, and add up in another order there.
-INLINED = {**OPTIONS, "forceinline": True}
+# A function beside its caller would be compiled a second time, by itself, and add up in another order there.
+OPTIONS = {"error_model": "numpy", "fastmath": {"contract"}, "forceinline": True}
 C = getattr(np, COMPUTE)
 LARGEST = float(np.finfo(COMPUTE).max)
 # Where a short sum of squares leaves this range, digits were lost, and it is computed once more in float64.
@@ -50,22 +55,24 @@ _load_g = loader(GRADIENT, COMPUTE, 1)
 _load_r, _store_r = loader(COMPUTE, COMPUTE, 2), storer(COMPUTE, COMPUTE, 2)
 _load_c, _store_c = loader(COMPUTE, COMPUTE, 3), storer(COMPUTE, COMPUTE, 3)
 _load_m, _store_m = loader(COMPUTE, COMPUTE, 4), storer(COMPUTE, COMPUTE, 4)
+_room_for_columns, _room_for_totals = scratch("float64", TILE_WIDTH), scratch("float64", ROWS)
+_room_for_factors, _room_for_short = scratch(COMPUTE, TILE_WIDTH), scratch(COMPUTE, TILE_WIDTH)
 
 
-@njit(**INLINED)
+@njit(**OPTIONS)
 def _averaged(before, mean, memory, eps):
     """An average as it is stored: one that is finite but beyond the dtype becomes the largest number there."""
     value = memory * np.float64(before) + (1.0 - memory) * (mean + eps)
     return C(LARGEST) if LARGEST < value < np.inf else C(value)
 
 
-@njit(**INLINED)
+@njit(**OPTIONS)
 def _safe(total):
     """Whether a sum of squares has kept its digits."""
     return LOW < total < HIGH
 
 
-@njit(**INLINED)
+@njit(**OPTIONS)
 def _square_row(a_w, a_g, at, width, scale, columns):
     """Add the squares of a row of the gradient to the columns; returns the row's sum and that of the parameter."""
     total, weight = 0.0, 0.0
@@ -79,7 +86,7 @@ def _square_row(a_w, a_g, at, width, scale, columns):
     return total, weight
 
 
-@njit(**INLINED)
+@njit(**OPTIONS)
 def _square_row_short(a_w, a_g, at, width, scale, short):
     """The same in the arithmetic's own type, which is several times faster; ``short`` are the columns."""
     total, weight = C(0.0), C(0.0)
@@ -93,15 +100,16 @@ def _square_row_short(a_w, a_g, at, width, scale, short):
     return total, weight
 
 
-@njit(**INLINED)
-def _sum_rows(a_w, a_g, at, stride, width, scale, columns, short, totals):
+@njit(**OPTIONS)
+def _sum_rows(a_w, a_g, at, stride, width, scale, columns, short, totals, rows):
     """Add the squares of some rows to the columns; ``totals`` gets the rows' sums, and the parameter's is returned.
 
     Their sums are short, and computed once more in float64 where one of them has lost digits.
     """
     kept, weight = True, 0.0
-    short[:width] = 0.0
-    for r in range(len(totals)):
+    for j in range(width):
+        short[j] = C(0.0)
+    for r in range(rows):
         total, more = _square_row_short(a_w, a_g, at + r * stride, width, scale, short)
         kept = kept and _safe(total) and _safe(more)
         totals[r] = total
@@ -114,13 +122,13 @@ def _sum_rows(a_w, a_g, at, stride, width, scale, columns, short, totals):
             columns[j] += np.float64(short[j])
         return weight
     weight = 0.0
-    for r in range(len(totals)):
+    for r in range(rows):
         totals[r], more = _square_row(a_w, a_g, at + r * stride, width, scale, columns)
         weight += more
     return weight
 
 
-@njit(**INLINED)
+@njit(**OPTIONS)
 def _measure_row_wide(a_g, at, width, factor, factors):
     """The sum of the squares of a row of the direction, of any size."""
     total = 0.0
@@ -130,7 +138,7 @@ def _measure_row_wide(a_g, at, width, factor, factors):
     return total
 
 
-@njit(**INLINED)
+@njit(**OPTIONS)
 def _measure_row(a_g, at, width, factor, factors):
     """The sum of the squares of a row of the direction."""
     total = C(0.0)
@@ -140,7 +148,7 @@ def _measure_row(a_g, at, width, factor, factors):
     return np.float64(total) if _safe(total) else _measure_row_wide(a_g, at, width, factor, factors)
 
 
-@njit(**INLINED)
+@njit(**OPTIONS)
 def _apply_row(a_w, a_g, a_m, at, width, factor, factors, shrinking, length, kept, new):
     """The new parameter, and the average of its changes where there is one."""
     for j in range(width):
@@ -152,32 +160,36 @@ def _apply_row(a_w, a_g, a_m, at, width, factor, factors, shrinking, length, kep
         _store_w(a_w, at + j, w - (shrinking * w + change))
 
 
-@njit(**OPTIONS)
-def run_units(stage, first, last, units, shapes, addresses, groups, numbers, partials, sums, results):
-    """Do a range of units' part of a pass.
+@cfunc("void(int64, int64, CPointer(int64))", **OPTIONS)
+def run_units(begin, end, frame):
+    """Do a range of units' part of a pass; the frame is that of `layout.FRAME`.
 
     The first pass finds the averages, as far as a unit has all of a row or column, else partial sums, and the sum of
     the parameter's squares; the second the sum of the direction's squares; the third writes.
     """
-    columns, factors = np.empty(TILE_WIDTH), np.empty(TILE_WIDTH, C)
-    short, totals = np.empty(TILE_WIDTH, C), np.empty(ROWS)
-    for u in range(first, last):
-        k, i0, i1, j0, width = units[u, 0], units[u, 3], units[u, 4], units[u, 5], units[u, 6] - units[u, 5]
-        n, m, blocks, tiles, means_at = (
-            shapes[k, N], shapes[k, M], shapes[k, BLOCKS], shapes[k, TILES], shapes[k, MEANS_AT],
-        )  # fmt: skip
+    stage, units, shapes, addresses = frame[0], integers_at(frame[1]), integers_at(frame[2]), integers_at(frame[3])
+    groups, numbers, partials = integers_at(frame[4]), floats_at(frame[5]), floats_at(frame[6])
+    sums, results = floats_at(frame[7]), floats_at(frame[8])
+    columns, totals, factors, short = _room_for_columns(), _room_for_totals(), _room_for_factors(), _room_for_short()
+    for u in range(begin, end):
+        unit = u * MATRIX_COLUMNS
+        k, i0, i1, j0, width = units[unit], units[unit + 3], units[unit + 4], units[unit + 5], units[unit + 6]
+        width -= j0
+        shape, place, s, result = k * SHAPE_COLUMNS, k * ADDRESS_COLUMNS, groups[k] * NUMBER_COLUMNS, k * RESULT_COLUMNS
+        n, m, blocks, tiles = shapes[shape + N], shapes[shape + M], shapes[shape + BLOCKS], shapes[shape + TILES]
+        means_at = shapes[shape + MEANS_AT]
         a_w, a_g, a_r, a_c, a_m = (
-            addresses[k, 0], addresses[k, 1], addresses[k, 2], addresses[k, 3], addresses[k, 4],
+            addresses[place], addresses[place + 1], addresses[place + 2], addresses[place + 3], addresses[place + 4],
         )  # fmt: skip
-        s = groups[k]
-        scale, memory, eps = C(numbers[s, SCALE]), numbers[s, MEMORY], numbers[s, EPS]
-        kept, new = C(numbers[s, KEPT]), C(1.0 - numbers[s, KEPT])
-        shrinking, length = C(results[k, SHRINKING]), C(results[k, LENGTH])
+        scale, memory, eps = C(numbers[s + SCALE]), numbers[s + MEMORY], numbers[s + EPS]
+        kept, new = C(numbers[s + KEPT]), C(1.0 - numbers[s + KEPT])
+        shrinking, length = C(results[result + SHRINKING]), C(results[result + LENGTH])
         found, weight = 0.0, 0.0
-        for b in range(units[u, 1], units[u, 2]):
+        for b in range(units[unit + 1], units[unit + 2]):
             mean = 0.0
             if stage == 0:
-                columns[:width] = 0.0
+                for j in range(width):
+                    columns[j] = 0.0
             else:
                 if means_at >= 0:
                     mean = partials[means_at + b]
@@ -190,14 +202,15 @@ def run_units(stage, first, last, units, shapes, addresses, groups, numbers, par
                     # Zero is the average where every gradient has been zero.
                     factors[j] = C(1.0 / np.sqrt(column)) if column != 0.0 else C(0.0)
             for i in range(i0, i1 if stage == 0 else i0, ROWS):
-                at, rows = (b * n + i) * m + j0, totals[: min(ROWS, i1 - i)]
-                weight += _sum_rows(a_w, a_g, at, m, width, scale, columns, short, rows)
-                for r in range(len(rows)):
+                at, rows = (b * n + i) * m + j0, min(ROWS, i1 - i)
+                weight += _sum_rows(a_w, a_g, at, m, width, scale, columns, short, totals, rows)
+                rows_at = shapes[shape + ROWS_AT] + (b * tiles + j0 // shapes[shape + TILE]) * n + i
+                for r in range(rows):
                     if tiles == 1:
                         row = b * n + i + r
-                        _store_r(a_r, row, _averaged(_load_r(a_r, row), rows[r] / m, memory, eps))
+                        _store_r(a_r, row, _averaged(_load_r(a_r, row), totals[r] / m, memory, eps))
                     else:
-                        partials[shapes[k, ROWS_AT] + (b * tiles + j0 // shapes[k, TILE]) * n + i + r] = rows[r]
+                        partials[rows_at + r] = totals[r]
             for i in range(i0 if stage > 0 else i1, i1):
                 at, row = (b * n + i) * m + j0, b * n + i
                 share = np.float64(_load_r(a_r, row))
@@ -207,14 +220,14 @@ def run_units(stage, first, last, units, shapes, addresses, groups, numbers, par
                 else:
                     _apply_row(a_w, a_g, a_m, at, width, factor, factors, shrinking, length, kept, new)
             if stage == 0:
-                at = shapes[k, COLUMNS_AT] + (b * blocks + i0 // shapes[k, BLOCK]) * m + j0
+                at = shapes[shape + COLUMNS_AT] + (b * blocks + i0 // shapes[shape + BLOCK]) * m + j0
                 for j in range(width):
                     if blocks == 1:
-                        place = b * m + j0 + j
-                        _store_c(a_c, place, _averaged(_load_c(a_c, place), columns[j] / n, memory, eps))
+                        column_at = b * m + j0 + j
+                        _store_c(a_c, column_at, _averaged(_load_c(a_c, column_at), columns[j] / n, memory, eps))
                     else:
                         partials[at + j] = columns[j]
         if stage == 0:
-            sums[u, 0] = weight
+            sums[u * SUM_COLUMNS] = weight
         elif stage == 1:
-            sums[u, 1] = found
+            sums[u * SUM_COLUMNS + 1] = found

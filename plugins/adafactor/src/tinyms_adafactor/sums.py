@@ -16,11 +16,13 @@ from tinyms_adafactor.layout import (
     MEANS_AT,
     MEMORY,
     RATE,
+    RESULT_COLUMNS,
     ROWS_AT,
     SCALED,
     SCALING,
     SHRINKING,
     SMALLEST,
+    SUM_COLUMNS,
     TILES,
     UNITS,
     UNITS_END,
@@ -29,6 +31,10 @@ from tinyms_adafactor.layout import (
     N,
 )  # fmt: skip
 from tinyms_core.kernels.arrays import array_at
+from tinyms_core.kernels.runner import frame_of
+
+# At most, of a family.
+PASSES = 3
 
 # What float16 holds in full precision, with a margin for rounding at its upper end.
 LOWEST_HALF, HIGHEST_HALF, TOP_EXPONENT = 2.0**-14, 2.0**15, 15
@@ -48,13 +54,20 @@ class Step:
 
     def __init__(self, layout: Layout, addresses: Any, groups: Any, numbers: Any, constants: dict[str, Any]) -> None:
         self.layout = layout
-        self.results = np.ones((len(layout.sizes), 4))
+        self.results = np.ones((len(layout.sizes), RESULT_COLUMNS))
         self._addresses, self._groups, self._numbers = addresses, groups, numbers
-        self._partials, self._sums = np.empty(layout.partials), np.empty((len(layout.units), 4))
+        self._partials, self._sums = np.empty(layout.partials), np.empty((len(layout.units), SUM_COLUMNS))
         self._compute = constants["COMPUTE"]
-        self.tables = (
-            layout.units, layout.shapes, addresses, groups, numbers, self._partials, self._sums, self.results,
-        )  # fmt: skip
+        tables = (layout.units, layout.shapes, addresses, groups, numbers, self._partials, self._sums, self.results)
+        # A frame for each pass: several threads may be in different ones.
+        self._frames = np.empty((PASSES, 1 + len(tables)), np.int64)
+        self._frames[:, 0] = range(PASSES)
+        self._frames[:, 1:] = frame_of(*tables)
+        self._first_frame, self._frame_bytes = self._frames.ctypes.data, self._frames.strides[0]
+
+    def frame(self, stage: int) -> int:
+        """The address of the frame of a pass."""
+        return int(self._first_frame + stage * self._frame_bytes)
 
     def set_lengths(self, first: int, last: int) -> None:
         """Find how far a range of tensors goes, from the root mean squares of parameter and direction."""

@@ -8,10 +8,24 @@ The constants at the top are replaced where other types are wanted; see `tinyms_
 """
 
 import numpy as np
-from numba import njit
+from numba import cfunc
 
-from tinyms_adafactor.layout import EPS, KEPT, LENGTH, MEMORY, SCALE, SCALING, SHRINKING, UNSCALING
-from tinyms_core.kernels.memory import accumulate, loader, storer
+from tinyms_adafactor.layout import (
+    ADDRESS_COLUMNS,
+    EPS,
+    KEPT,
+    LENGTH,
+    MEMORY,
+    NUMBER_COLUMNS,
+    RESULT_COLUMNS,
+    SCALE,
+    SCALING,
+    SHRINKING,
+    SUM_COLUMNS,
+    UNSCALING,
+    VECTOR_COLUMNS,
+)  # fmt: skip
+from tinyms_core.kernels.memory import accumulate, floats_at, integers_at, loader, storer
 
 PARAMETER = "float32"
 GRADIENT = "float32"
@@ -19,7 +33,7 @@ COMPUTE = "float32"
 AVERAGED = False
 HALVED = False
 
-OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract"}}
+OPTIONS = {"error_model": "numpy", "fastmath": {"contract"}, "forceinline": True}
 C = getattr(np, COMPUTE)
 FULL = "float16" if HALVED else COMPUTE
 # float16 is converted from float32 alone: not every processor's library has the way from float64.
@@ -33,23 +47,26 @@ _load_f, _store_f = loader(FULL, FULL_COMPUTE, 3), storer(FULL, FULL_COMPUTE, 3)
 _load_m, _store_m = loader(COMPUTE, COMPUTE, 4), storer(COMPUTE, COMPUTE, 4)
 
 
-@njit(**OPTIONS)
-def run_units(stage, first, last, units, shapes, addresses, groups, numbers, partials, sums, results):
-    """Do a range of units' part of a pass.
+@cfunc("void(int64, int64, CPointer(int64))", **OPTIONS)
+def run_units(begin, end, frame):
+    """Do a range of units' part of a pass; the frame is that of `layout.FRAME`.
 
     The first pass finds the sums of squares of parameter and direction, and the least and the largest average; the
     second writes.
     """
-    for u in range(first, last):
-        k = units[u, 0]
-        s = groups[k]
-        a_w, a_g, a_f, a_m = addresses[k, 0], addresses[k, 1], addresses[k, 3], addresses[k, 4]
-        scale, memory, eps = C(numbers[s, SCALE]), numbers[s, MEMORY], numbers[s, EPS]
-        kept, new = C(numbers[s, KEPT]), C(1.0 - numbers[s, KEPT])
-        shrinking, length = C(results[k, SHRINKING]), C(results[k, LENGTH])
-        unscaling, scaling = results[k, UNSCALING], results[k, SCALING]
+    stage, units, addresses, groups = frame[0], integers_at(frame[1]), integers_at(frame[3]), integers_at(frame[4])
+    numbers, sums, results = floats_at(frame[5]), floats_at(frame[7]), floats_at(frame[8])
+    for u in range(begin, end):
+        unit = u * VECTOR_COLUMNS
+        k = units[unit]
+        place, s, result = k * ADDRESS_COLUMNS, groups[k] * NUMBER_COLUMNS, k * RESULT_COLUMNS
+        a_w, a_g, a_f, a_m = addresses[place], addresses[place + 1], addresses[place + 3], addresses[place + 4]
+        scale, memory, eps = C(numbers[s + SCALE]), numbers[s + MEMORY], numbers[s + EPS]
+        kept, new = C(numbers[s + KEPT]), C(1.0 - numbers[s + KEPT])
+        shrinking, length = C(results[result + SHRINKING]), C(results[result + LENGTH])
+        unscaling, scaling = results[result + UNSCALING], results[result + SCALING]
         weight, direction, low, high = 0.0, 0.0, np.inf, 0.0
-        for i in range(units[u, 1], units[u, 2]):
+        for i in range(units[unit + 1], units[unit + 2]):
             g = np.float64(_load_g(a_g, i) * scale)
             moment = np.float64(_load_f(a_f, i))
             if HALVED:
@@ -75,4 +92,5 @@ def run_units(stage, first, last, units, shapes, addresses, groups, numbers, par
             # One that is finite but beyond the dtype becomes the largest number there.
             _store_f(a_f, i, F(LARGEST) if LARGEST < moment < np.inf else F(moment))
         if stage == 0:
-            sums[u, 0], sums[u, 1], sums[u, 2], sums[u, 3] = weight, direction, low, high
+            at = u * SUM_COLUMNS
+            sums[at], sums[at + 1], sums[at + 2], sums[at + 3] = weight, direction, low, high
