@@ -41,8 +41,10 @@ GRADIENT = "float32"
 COMPUTE = "float32"
 AVERAGED = False
 
-# A function beside its caller would be compiled a second time, by itself, and add up in another order there.
+# A function beside its caller would be compiled a second time, by itself, and add up in another order there. What is
+# put into its caller before types are found compiles in four fifths of the time.
 OPTIONS = {"error_model": "numpy", "fastmath": {"contract"}, "forceinline": True}
+INLINED = {**OPTIONS, "inline": "always"}
 C = getattr(np, COMPUTE)
 LARGEST = float(np.finfo(COMPUTE).max)
 # Where a short sum of squares leaves this range, digits were lost, and it is computed once more in float64.
@@ -59,20 +61,20 @@ _room_for_columns, _room_for_totals = scratch("float64", TILE_WIDTH), scratch("f
 _room_for_factors, _room_for_short = scratch(COMPUTE, TILE_WIDTH), scratch(COMPUTE, TILE_WIDTH)
 
 
-@njit(**OPTIONS)
+@njit(**INLINED)
 def _averaged(before, mean, memory, eps):
     """An average as it is stored: one that is finite but beyond the dtype becomes the largest number there."""
     value = memory * np.float64(before) + (1.0 - memory) * (mean + eps)
     return C(LARGEST) if LARGEST < value < np.inf else C(value)
 
 
-@njit(**OPTIONS)
+@njit(**INLINED)
 def _safe(total):
     """Whether a sum of squares has kept its digits."""
     return LOW < total < HIGH
 
 
-@njit(**OPTIONS)
+@njit(**INLINED)
 def _square_row(a_w, a_g, at, width, scale, columns):
     """Add the squares of a row of the gradient to the columns; returns the row's sum and that of the parameter."""
     total, weight = 0.0, 0.0
@@ -86,7 +88,7 @@ def _square_row(a_w, a_g, at, width, scale, columns):
     return total, weight
 
 
-@njit(**OPTIONS)
+@njit(**INLINED)
 def _square_row_short(a_w, a_g, at, width, scale, short):
     """The same in the arithmetic's own type, which is several times faster; ``short`` are the columns."""
     total, weight = C(0.0), C(0.0)
@@ -100,7 +102,7 @@ def _square_row_short(a_w, a_g, at, width, scale, short):
     return total, weight
 
 
-@njit(**OPTIONS)
+@njit(**INLINED)
 def _sum_rows(a_w, a_g, at, stride, width, scale, columns, short, totals, rows):
     """Add the squares of some rows to the columns; ``totals`` gets the rows' sums, and the parameter's is returned.
 
@@ -128,7 +130,7 @@ def _sum_rows(a_w, a_g, at, stride, width, scale, columns, short, totals, rows):
     return weight
 
 
-@njit(**OPTIONS)
+@njit(**INLINED)
 def _measure_row_wide(a_g, at, width, factor, factors):
     """The sum of the squares of a row of the direction, of any size."""
     total = 0.0
@@ -138,7 +140,7 @@ def _measure_row_wide(a_g, at, width, factor, factors):
     return total
 
 
-@njit(**OPTIONS)
+@njit(**INLINED)
 def _measure_row(a_g, at, width, factor, factors):
     """The sum of the squares of a row of the direction."""
     total = C(0.0)
@@ -148,7 +150,7 @@ def _measure_row(a_g, at, width, factor, factors):
     return np.float64(total) if _safe(total) else _measure_row_wide(a_g, at, width, factor, factors)
 
 
-@njit(**OPTIONS)
+@njit(**INLINED)
 def _apply_row(a_w, a_g, a_m, at, width, factor, factors, shrinking, length, kept, new):
     """The new parameter, and the average of its changes where there is one."""
     for j in range(width):
