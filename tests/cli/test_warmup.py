@@ -72,6 +72,20 @@ def test_a_new_process_compiles_nothing_after_it(cache):
     assert _files(cache) == before
 
 
+def test_an_image_needs_neither_a_compiler_nor_to_be_written_to(cache, monkeypatch, tmp_path):
+    _run(*COMMAND, *NAMES)
+    before = _files(cache)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    # The user of a test may be one whom the system lets write everywhere.
+    sealed = "from tinyms_core.kernels import generated\ngenerated._usable = lambda folder: False\n"
+    checked = (
+        "from tinyms_core.kernels import runner, trampoline\nassert not runner.unavailable() + trampoline.unavailable()"
+    )
+    assert _run("-c", sealed + _STEPS + checked, *NAMES).split() == ["False"]
+    assert _files(cache) == before
+
+
 def test_a_process_that_compiles_does_so_with_numba(cache):
     assert _run("-c", _STEPS, "adam").split() == ["True"]
 

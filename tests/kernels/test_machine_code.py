@@ -124,6 +124,29 @@ def test_a_damaged_file_is_made_anew(cache, again, damage):
     assert path.read_bytes() == whole
 
 
+def test_code_that_does_not_fit_the_system_is_made_anew(cache, again, monkeypatch):
+    again()
+    linked, refused = machine._linked, []
+
+    def refuse_once(objects):
+        if not refused:
+            refused.append(objects)
+            raise RuntimeError("Symbols not found: [ powf ]")
+        return linked(objects)
+
+    monkeypatch.setattr(machine, "_linked", refuse_once)
+    twice, power = again()
+    assert (_twice(twice), _power(power), len(refused)) == (42, 81.0, 1)
+    assert len(_kept(cache)) == 1
+
+
+def test_other_functions_of_the_same_text_are_other_code(cache, again):
+    again()
+    (power,) = machine_code("numbers", SOURCE, ("power",))
+    assert _power(power) == 81.0
+    assert len(_kept(cache)) == 2
+
+
 def test_each_processor_and_each_choice_of_numba_has_code_of_its_own(cache, again, monkeypatch):
     import llvmlite.binding as llvm
 

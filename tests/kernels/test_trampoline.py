@@ -107,3 +107,13 @@ def test_two_processes_may_compile_it_at_once(anew):
     (path,) = found
     assert Path(path).parent == anew
     assert [p.name for p in anew.iterdir()] == [Path(path).name]
+
+
+@compiled
+def test_where_it_is_used_there_need_be_no_compiler(anew, monkeypatch):
+    first = trampoline.library()
+    trampoline.LIBRARY.forget()
+    monkeypatch.setenv("PATH", str(anew))
+    monkeypatch.delenv("CC", raising=False)
+    assert trampoline.unavailable() == ""
+    assert trampoline.library() == first

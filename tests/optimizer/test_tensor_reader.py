@@ -157,6 +157,13 @@ def test_no_compiler_is_a_reason(anew, monkeypatch, tmp_path):
     assert module.unavailable() == "there is no C++ compiler: c++, g++, clang++ not found"
 
 
+def test_a_library_that_is_there_needs_no_compiler(library, anew, monkeypatch, tmp_path):
+    monkeypatch.setenv("TINYMS_OPTIM_CACHE", str(library.parent))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    assert module.unavailable() == module.obstacle() == ""
+
+
 def test_the_switch_is_a_reason(anew, monkeypatch):
     monkeypatch.setenv("TINYMS_OPTIM_TENSOR_READER", "0")
     assert module.unavailable(wait=True) == module.obstacle() == "TINYMS_OPTIM_TENSOR_READER is 0"

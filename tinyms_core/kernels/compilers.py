@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tinyms_core.kernels.generated import cache_directory
+from tinyms_core.kernels.generated import cached
 
 C: Final = ("C", "CC", ("cc", "gcc", "clang"))
 """A language, the environment variable that names its compiler, and the compilers that are tried without it."""
@@ -137,11 +137,11 @@ def compiled_library(source: Path) -> Path:
         LibraryError: there is no compiler, or it fails.
     """
     text = source.read_text(encoding="utf-8")
-    command = find_compiler(C)
-    digest = hashlib.sha256("\0".join((text, *command, *_FLAGS, sysconfig.get_platform())).encode()).hexdigest()[:20]
-    path = cache_directory() / f"{source.stem}_{digest}.so"
+    # Which compiler it was makes no difference, and where the library is used there may be none.
+    digest = hashlib.sha256("\0".join((text, *_FLAGS, sysconfig.get_platform())).encode()).hexdigest()[:20]
+    path = cached(f"{source.stem}_{digest}.so")
     if not path.exists():
-        _compile(source, command, path)
+        _compile(source, find_compiler(C), path)
     return path
 
 

@@ -22,25 +22,56 @@ _lock = threading.Lock()
 
 
 def cache_directory() -> Path:
-    """The folder of generated modules.
+    """The folder that generated modules and what is compiled are written to.
 
     ``TINYMS_OPTIM_CACHE`` when it is set, else ``tinyms_optim`` in the user's cache folder, else (that
     being read-only) in the system's folder for temporary files.
+
+    Raises:
+        OSError: none of them can be written to.
     """
-    chosen = os.environ.get(CACHE_VARIABLE)
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyms_optim"
-    user = str(os.getuid()) if hasattr(os, "getuid") else "user"
-    fallback = Path(tempfile.gettempdir()) / f"tinyms_optim_{user}"
-    for folder in [Path(chosen)] if chosen else [base, fallback]:
+    folders = cache_folders()
+    for folder in folders:
         if _usable(folder):
             return folder
-    tried = chosen or f"{base}, {fallback}"
+    tried = ", ".join(map(str, folders))
     raise OSError(f"no writable folder for generated kernels; set {CACHE_VARIABLE} to one (tried {tried})")
+
+
+def cached(name: str) -> Path:
+    """Where a file is in the cache, or else belongs; one that is there may be in a folder that is read-only.
+
+    Arguments:
+        name: the file's name.
+
+    Raises:
+        OSError: it is not there, and cannot be put there.
+    """
+    for folder in cache_folders():
+        if os.access(folder / name, os.R_OK):
+            return folder / name
+    try:
+        return cache_directory() / name
+    except OSError as error:
+        raise OSError(f"{name} is not in the cache, and there is {error}") from error
+
+
+def cache_folders() -> list[Path]:
+    """The folders that files of the cache are looked for in, whether or not they exist."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return [Path(chosen)]
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyms_optim"
+    user = os.getuid() if hasattr(os, "getuid") else None
+    fallback = Path(tempfile.gettempdir()) / f"tinyms_optim_{'user' if user is None else user}"
+    # Anybody may have made that one, and what is in it is executed.
+    foreign = user is not None and fallback.exists() and fallback.stat().st_uid != user
+    return [base] if foreign else [base, fallback]
 
 
 def _usable(folder: Path) -> bool:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError:
         return False
     return os.access(folder, os.W_OK | os.X_OK)
@@ -69,7 +100,7 @@ def load_generated(name: str, source: str, depends_on: str = "") -> ModuleType:
         module = sys.modules.get(module_name)
         if module is not None:
             return module
-        path = cache_directory() / f"{stem}.py"
+        path = cached(f"{stem}.py")
         if not path.exists():
             write_whole(path, source.encode(), anew=False)
         spec = importlib.util.spec_from_file_location(module_name, path)

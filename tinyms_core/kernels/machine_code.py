@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from tinyms_core.kernels.generated import cache_directory, generated_stem, load_generated, write_whole
+from tinyms_core.kernels.generated import cached, generated_stem, load_generated, write_whole
 
 SUFFIX: Final = ".code"
 
@@ -65,25 +65,34 @@ def machine_code(name: str, source: str, functions: Sequence[str], beside: str =
     """
     texts = [Path(__file__).with_name(module).read_text(encoding="utf-8") for module in _MODULES]
     depends_on = "\0".join((*texts, beside, *map(version, _COMPILERS)))
-    stem = f"{generated_stem(name, source, depends_on)}_{_machine()}"
+    stem = f"{generated_stem(name, source, depends_on)}_{_variant(functions)}"
     with _lock:
         if stem not in _loaded:
-            path = cache_directory() / f"{stem}{SUFFIX}"
-            objects = _read(path)
-            if objects is None:
-                _loaded[stem] = _compiled(path, load_generated(name, source, depends_on), functions)
-            else:
-                _loaded[stem] = _linked(objects)
+            path = cached(f"{stem}{SUFFIX}")
+            found = _found(path)
+            _loaded[stem] = found or _compiled(path, load_generated(name, source, depends_on), functions)
         return _loaded[stem]
 
 
-def _machine() -> str:
-    """A digest of the processor, and of what changes the compiler's mind about it."""
+def _variant(functions: Iterable[str]) -> str:
+    """A digest of the functions, of the processor, and of what changes the compiler's mind about it."""
     import llvmlite.binding as llvm
 
     chosen = [f"{variable}={os.environ.get(variable, '')}" for variable in _VARIABLES]
     processor = (llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
-    return hashlib.sha256("\0".join((*processor, *chosen)).encode()).hexdigest()[:10]
+    return hashlib.sha256("\0".join((*functions, *processor, *chosen)).encode()).hexdigest()[:10]
+
+
+def _found(path: Path) -> tuple[Code, ...] | None:
+    """The code that is kept there; None where there is none, or none that this process can use."""
+    objects = _read(path)
+    if objects is None:
+        return None
+    try:
+        return _linked(objects)
+    except RuntimeError:
+        # It was made on a system with other libraries, and is made anew for this one.
+        return None
 
 
 def _compiled(path: Path, module: Any, functions: Iterable[str]) -> tuple[Code, ...]:

@@ -26,7 +26,7 @@ import numpy as np
 
 from tinyms_core.kernels.batch import Integers
 from tinyms_core.kernels.compilers import CXX, LibraryError, find_compiler
-from tinyms_core.kernels.generated import cache_directory
+from tinyms_core.kernels.generated import cache_folders, cached
 
 if TYPE_CHECKING:
     from mindspore import Tensor
@@ -228,9 +228,12 @@ def unavailable(wait: bool = False) -> str:
 
 
 def obstacle() -> str:
-    """Why a library cannot be made here, found without MindSpore; empty where nothing is in the way."""
+    """Why there cannot be a library here, found without MindSpore; empty where nothing is in the way."""
+    made = any(any(folder.glob(f"{LIBRARY_STEM}*.so")) for folder in cache_folders())
     try:
-        _tools()
+        _wanted()
+        if not made:
+            _tools()
     except LibraryError as error:
         return str(error)
     return ""
@@ -247,14 +250,14 @@ def withheld() -> Iterator[None]:
 
 
 def _recipe() -> tuple[Path, list[str]]:
-    """Where the library belongs, and the command that makes it, but for its result and its source."""
+    """Where the library belongs, and the command that makes it where there is none, but for its result."""
     import mindspore
     from mindspore import ops
 
-    compiler, headers = _tools()
+    _wanted()
     source = Path(__file__).with_suffix(".cc")
     builder = ops.CustomOpBuilder("tinyms_tensor_reader", str(source), backend="CPU")
-    include = [*builder.get_include_paths(), headers]
+    include = [*builder.get_include_paths(), sysconfig.get_paths()["include"]]
     # MindSpore's own flags for its extensions, with what keeps the compiler short.
     flags = [*builder.get_cflags(), "-w", "-O2", "-shared", *(f"-I{folder}" for folder in include)]
     libraries = Path(mindspore.__file__).parent / "lib"
@@ -262,25 +265,30 @@ def _recipe() -> tuple[Path, list[str]]:
     if (libraries / "libmindspore_runtime_pipeline.so").exists():
         linked += ["-Wl,--no-as-needed", "-lmindspore_runtime_pipeline"]
     built = (libraries / "libmindspore_common.so").stat()
-    facts = (source.read_text(encoding="utf-8"), *compiler, *flags, *linked, sys.version, mindspore.__version__)
+    # Which compiler it was makes no difference, and where the library is used there may be none.
+    facts = (source.read_text(encoding="utf-8"), *flags, *linked, sys.version, mindspore.__version__)
     digest = hashlib.sha256("\0".join((*facts, f"{built.st_size} {built.st_mtime_ns}")).encode()).hexdigest()[:20]
-    path = cache_directory() / f"{LIBRARY_STEM}{digest}.so"
-    return path, [*compiler, *flags, str(source), *linked]
+    path = cached(f"{LIBRARY_STEM}{digest}.so")
+    return path, [] if path.exists() else [*_tools(), *flags, str(source), *linked]
 
 
-def _tools() -> tuple[list[str], str]:
-    """The compiler, and the folder of Python's headers.
-
-    Raises:
-        LibraryError: something is missing, or the library is not wanted.
-    """
+def _wanted() -> None:
+    """Raise LibraryError where the library is not wanted."""
     if os.environ.get(SWITCH) == "0":
         raise LibraryError(f"{SWITCH} is 0")
-    compiler = find_compiler(CXX)
+
+
+def _tools() -> list[str]:
+    """The compiler's command.
+
+    Raises:
+        LibraryError: it is missing, or Python's headers are.
+    """
     headers = sysconfig.get_paths()["include"]
+    compiler = find_compiler(CXX)
     if not Path(headers, "Python.h").exists():
         raise LibraryError(f"there is no Python.h in {headers}; Python's headers are a package of their own")
-    return compiler, headers
+    return compiler
 
 
 def _mark(path: Path) -> Path:
