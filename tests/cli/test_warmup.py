@@ -72,6 +72,17 @@ def test_a_new_process_compiles_nothing_after_it(cache):
     assert _files(cache) == before
 
 
+def test_kernels_of_every_kind_are_found_without_numba(cache):
+    # Generated from a rule, written by hand, around another optimizer, in the passes of a network.
+    command = (*COMMAND, "sgd", "adafactor", "lars", "thor", "--json", "-")
+    _run(*command)
+    again = "import sys\nfrom tinyms_core.cli.main import cli\n"
+    again += "cli(sys.argv[1:], standalone_mode=False)\nprint('numba' in sys.modules)"
+    *report, imported = _run("-c", again, *command[2:]).splitlines()
+    assert {row["outcome"] for row in json.loads("\n".join(report))["results"]} == {"there"}
+    assert imported == "False"
+
+
 def test_an_image_needs_neither_a_compiler_nor_to_be_written_to(cache, monkeypatch, tmp_path):
     _run(*COMMAND, *NAMES)
     before = _files(cache)

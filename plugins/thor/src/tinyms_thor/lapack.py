@@ -11,15 +11,21 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba.extending import get_cython_function_address
+from scipy.linalg import cython_lapack
 
 _EDGE = 64
+
+_signature_of = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(("PyCapsule_GetName", ctypes.pythonapi))
+_address_in = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+    ("PyCapsule_GetPointer", ctypes.pythonapi)
+)
 
 
 def _function(name: str) -> Callable[..., None]:
     """``name(triangle, rows, matrix, rows, failed)``; all arguments are addresses."""
-    address = get_cython_function_address("scipy.linalg.cython_lapack", name)
-    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 5)(address)
+    # Where a module of Cython keeps the functions that others may call.
+    capsule = cython_lapack.__pyx_capi__[name]
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 5)(_address_in(capsule, _signature_of(capsule)))
 
 
 # Made when this module is imported, which loads the library: threads are counted of those that are loaded.
